@@ -1,0 +1,158 @@
+import { z } from 'zod';
+import { ERRORS } from './errors.js';
+import { runSpecSchema } from './run-spec.js';
+import { ATTEMPT_STATES, JOB_STATES, NODE_STATES, RANK_STATES } from './states.js';
+
+/** Resources and requests of the REST API, `/v1`. Times are ISO 8601 in UTC. */
+const time = z.iso.datetime();
+
+export const problemSchema = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  code: z.enum(Object.keys(ERRORS) as [keyof typeof ERRORS]),
+  detail: z.string(),
+  errors: z.array(z.object({ path: z.string(), message: z.string(), value: z.unknown().optional(), remedy: z.string().optional() })),
+  requestId: z.string(),
+});
+
+const jobError = z.object({ code: z.string(), message: z.string(), fields: z.array(z.unknown()).default([]) });
+
+export const jobSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  state: z.enum(JOB_STATES),
+  /** Why it is in this state, for people. */
+  reason: z.string().nullable(),
+  labels: z.record(z.string(), z.string()),
+  priority: z.int(),
+  spec: runSpecSchema,
+  /** Epoch of the newest attempt; 0 before the first. */
+  epoch: z.int(),
+  worldSize: z.int().nullable(),
+  /** Finished steps and the number of steps in all; null before the ranks have planned. */
+  step: z.int(),
+  totalSteps: z.int().nullable(),
+  /** Newest value of each metric. */
+  latest: z.record(z.string(), z.number()),
+  restarts: z.object({ infrastructure: z.int(), user: z.int() }),
+  error: jobError.nullable(),
+  createdAt: time,
+  startedAt: time.nullable(),
+  finishedAt: time.nullable(),
+});
+export type Job = z.infer<typeof jobSchema>;
+
+export const rankSchema = z.object({
+  rank: z.int(),
+  nodeId: z.string(),
+  slot: z.int(),
+  state: z.enum(RANK_STATES),
+  host: z.string().nullable(),
+  port: z.int().nullable(),
+  pid: z.int().nullable(),
+  error: jobError.nullable(),
+});
+export type Rank = z.infer<typeof rankSchema>;
+
+export const attemptSchema = z.object({
+  epoch: z.int(),
+  state: z.enum(ATTEMPT_STATES),
+  worldSize: z.int(),
+  startStep: z.int().nullable(),
+  error: jobError.nullable(),
+  ranks: z.array(rankSchema),
+  createdAt: time,
+  startedAt: time.nullable(),
+  finishedAt: time.nullable(),
+});
+export type Attempt = z.infer<typeof attemptSchema>;
+
+export const checkpointSchema = z.object({
+  id: z.string(),
+  jobId: z.string(),
+  epoch: z.int(),
+  step: z.int(),
+  position: z.int(),
+  worldSize: z.int(),
+  url: z.string(),
+  bytes: z.int(),
+  manifestSha256: z.string(),
+  metrics: z.record(z.string(), z.number()),
+  files: z.array(z.object({ name: z.string(), bytes: z.int(), sha256: z.string() })),
+  createdAt: time,
+});
+export type Checkpoint = z.infer<typeof checkpointSchema>;
+
+export const nodeSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  pool: z.string(),
+  state: z.enum(NODE_STATES),
+  host: z.string(),
+  version: z.string(),
+  engines: z.array(z.string()),
+  slots: z.array(z.object({ index: z.int(), jobId: z.string().nullable(), epoch: z.int().nullable(), rank: z.int().nullable() })),
+  /** When its lease runs out, by the database's clock. */
+  leaseExpiresAt: time,
+  registeredAt: time,
+});
+export type Node = z.infer<typeof nodeSchema>;
+
+export const metricPointSchema = z.object({ step: z.int(), name: z.string(), value: z.number(), epoch: z.int(), at: time });
+export type MetricPoint = z.infer<typeof metricPointSchema>;
+
+export const logLineSchema = z.object({
+  id: z.string(),
+  at: time,
+  level: z.enum(['debug', 'info', 'warn', 'error']),
+  epoch: z.int(),
+  rank: z.int().nullable(),
+  message: z.string(),
+  fields: z.record(z.string(), z.unknown()).nullable(),
+});
+export type LogLine = z.infer<typeof logLineSchema>;
+
+/** What `GET /jobs/:id/events` sends; `id` grows and is the SSE event id. */
+export const EVENT_TYPES = ['job.state', 'attempt.state', 'rank.state', 'plan', 'metrics', 'checkpoint', 'evaluation', 'warning'] as const;
+export const jobEventSchema = z.object({
+  id: z.string(),
+  jobId: z.string(),
+  type: z.enum(EVENT_TYPES),
+  at: time,
+  epoch: z.int(),
+  data: z.record(z.string(), z.unknown()),
+});
+export type JobEvent = z.infer<typeof jobEventSchema>;
+
+export const pageQuerySchema = z.object({
+  cursor: z.string().max(512).optional(),
+  limit: z.coerce.number().int().min(1).max(500).default(50),
+});
+
+export const jobListQuerySchema = pageQuerySchema.extend({
+  state: z.enum(JOB_STATES).optional(),
+  /** `key` or `key=value`. */
+  label: z.string().max(320).optional(),
+});
+
+export const metricsQuerySchema = z.object({
+  name: z.string().max(200).optional(),
+  /** Only points after this step. */
+  afterStep: z.coerce.number().int().min(0).optional(),
+  limit: z.coerce.number().int().min(1).max(10_000).default(1000),
+});
+
+export const logsQuerySchema = pageQuerySchema.extend({
+  level: z.enum(['debug', 'info', 'warn', 'error']).optional(),
+  rank: z.coerce.number().int().min(0).optional(),
+});
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Give it as `cursor` to get what follows; null at the end. */
+  readonly nextCursor: string | null;
+}
+
+export const healthSchema = z.object({ status: z.enum(['ok', 'unavailable']), checks: z.record(z.string(), z.string()) });
+export type Health = z.infer<typeof healthSchema>;

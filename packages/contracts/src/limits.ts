@@ -1,0 +1,23 @@
+/** Every limit of buffers, queues, frames and bodies; docs/reference/limits.md lists them. */
+export const LIMITS = {
+  /** Largest payload of one frame between ranks, bytes; longer messages are split. */
+  frameBytes: 1 << 20,
+  /** Largest message between ranks, bytes. */
+  messageBytes: 2 ** 31,
+  /** Received but not yet claimed bytes a link holds before it stops reading. */
+  linkUnclaimedBytes: 256 << 20,
+  /** Time to connect all ranks and shake hands, ms. */
+  rendezvousTimeoutMs: 60_000,
+  /** Body of a request, bytes. */
+  requestBodyBytes: 1 << 20,
+  /** Events that an SSE connection may fall behind before it is closed for the client to resume. */
+  eventBacklog: 10_000,
+  /** Log lines of a rank that wait for the database; older ones are dropped and counted. */
+  logBacklog: 10_000,
+  /** Length of a log message, characters. */
+  logMessageChars: 8192,
+  /** PNG of a sample prediction, bytes. */
+  predictionPngBytes: 16 << 10,
+  /** Lease of a node, ms; it is renewed at a third of this. */
+  nodeLeaseMs: 10_000,
+} as const;

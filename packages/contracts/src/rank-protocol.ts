@@ -1,0 +1,120 @@
+import type { SerializedError } from './errors.js';
+import type { RunSpec } from './run-spec.js';
+import type { RankState } from './states.js';
+
+/** Messages between a worker (the agent of a host) and its rank processes. JSON over the child process channel. */
+
+export interface PeerAddress {
+  readonly rank: number;
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface CheckpointFile {
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** A checkpoint that is durable; `prefix` is the key prefix in the blob store, such as `runs/<job>/step-200`. */
+export interface CheckpointRecord {
+  readonly step: number;
+  /** Samples consumed so far. */
+  readonly position: number;
+  readonly prefix: string;
+  readonly bytes: number;
+  readonly manifestSha256: string;
+  readonly worldSize: number;
+  /** Metrics at that step, for retention by the best. */
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly files: readonly CheckpointFile[];
+}
+
+/** What a rank needs to begin. */
+export interface RankStart {
+  readonly jobId: string;
+  readonly jobName: string;
+  readonly epoch: number;
+  readonly rank: number;
+  readonly worldSize: number;
+  /** Shared by the ranks of this attempt only; base64url, 32 bytes. Never logged. */
+  readonly secret: string;
+  readonly spec: RunSpec;
+  /** Complete checkpoints, newest first; empty for a fresh start. */
+  readonly checkpoints: readonly Pick<CheckpointRecord, 'step' | 'prefix' | 'manifestSha256'>[];
+  readonly storageUrl: string;
+  /** Directory that relative data URLs are resolved against. */
+  readonly dataDir: string;
+  /** Directory for indexes and other files that can be made again. */
+  readonly cacheDir: string;
+  /** Interface to listen on for other ranks, and the name they reach it by. */
+  readonly listenHost: string;
+  readonly advertiseHost: string;
+  /** Threads for the compute engine. */
+  readonly threads: number;
+  readonly slot: number;
+}
+
+export type WorkerToRank =
+  | { readonly type: 'start'; readonly start: RankStart }
+  | { readonly type: 'peers'; readonly peers: readonly PeerAddress[] }
+  /** Answer to `checkpoint`: recorded; `expired` are older ones that retention lets go, for rank 0 to delete. */
+  | { readonly type: 'checkpoint.recorded'; readonly step: number; readonly expired: readonly { step: number; prefix: string }[] }
+  | { readonly type: 'stop'; readonly reason: string };
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/** What the trainer reports while it runs; the rank forwards it to its worker as it is. */
+export type RankReport =
+  | { readonly type: 'state'; readonly state: RankState }
+  /** Sent once before the first step: the whole length of the run. */
+  | { readonly type: 'plan'; readonly totalSteps: number; readonly startStep: number; readonly parameters: number; readonly trainSamples: number; readonly engine: string }
+  /** `values` by metric name, as documented in METRICS. `step` counts finished steps. Sent by rank 0, except `rank/…` values. */
+  | { readonly type: 'metrics'; readonly step: number; readonly at: number; readonly values: Readonly<Record<string, number>> }
+  | { readonly type: 'checkpoint'; readonly checkpoint: CheckpointRecord }
+  /** Results of an evaluation; `samples` are pictures with predictions, for people. */
+  | { readonly type: 'evaluation'; readonly step: number; readonly final: boolean; readonly values: Readonly<Record<string, number>>; readonly samples: readonly PredictionSample[] }
+  | { readonly type: 'log'; readonly level: LogLevel; readonly at: number; readonly message: string; readonly fields?: Readonly<Record<string, unknown>> };
+
+export type RankToWorker =
+  | RankReport
+  | { readonly type: 'ready' }
+  | { readonly type: 'listening'; readonly host: string; readonly port: number }
+  | { readonly type: 'failed'; readonly error: SerializedError }
+  /** The rank ended because it was told to, after finishing its step. */
+  | { readonly type: 'stopped' }
+  | { readonly type: 'done' };
+
+export interface PredictionSample {
+  /** PNG, base64, at most 16 KiB. */
+  readonly png: string;
+  readonly caption: string;
+  /** Best first; probabilities sum to at most 1. */
+  readonly predictions: readonly { readonly label: string; readonly probability: number }[];
+  readonly truth?: string;
+  readonly group?: string;
+}
+
+/** Names of the metrics that ranks report, with unit and meaning. */
+export const METRICS = {
+  loss: 'Contrastive loss over the global batch, nats',
+  logit_scale: 'exp(logit scale): the factor on the cosine similarities',
+  lr: 'Learning rate of this step',
+  'batch/accuracy': 'Share of the global batch whose own caption has the highest similarity, 0 to 1',
+  grad_norm: 'Global norm of the gradient, before clipping',
+  'speed/samples_per_second': 'Samples a second over all ranks, since the last report',
+  'time/step_ms': 'Time of a step, ms, mean since the last report',
+  'time/data_ms': 'Of that, waiting for data, ms',
+  'time/encode_ms': 'Of that, encoding, ms',
+  'time/communicate_ms': 'Of that, waiting in collectives, ms',
+  'time/loss_ms': 'Of that, loss, ms',
+  'time/backward_ms': 'Of that, backward, ms',
+  'time/optimizer_ms': 'Of that, optimizer, ms',
+  'data/bad_samples': 'Unusable samples so far, skipped and replaced',
+  'rank/rss_mib': 'Peak resident memory of the rank process, MiB',
+  'eval/zeroshot/seen': 'Zero-shot accuracy on classes shown in training, 0 to 1',
+  'eval/zeroshot/unseen': 'Zero-shot accuracy on classes never shown, 0 to 1',
+  'eval/zeroshot/top1': 'Zero-shot accuracy over all classes, 0 to 1',
+  'eval/retrieval/image_to_text/r1': 'Recall at 1, 0 to 1 (also r5, r10)',
+  'eval/retrieval/text_to_image/r1': 'Recall at 1, 0 to 1 (also r5, r10)',
+} as const;

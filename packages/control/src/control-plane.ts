@@ -1,0 +1,108 @@
+import type {
+  Attempt,
+  Checkpoint,
+  CheckpointRecord,
+  Health,
+  Job,
+  JobEvent,
+  JobState,
+  LogLevel,
+  LogLine,
+  MetricPoint,
+  Node,
+  Page,
+  PeerAddress,
+  PredictionSample,
+  RankStart,
+  RankState,
+  RunSpec,
+  SerializedError,
+} from '@clipyard/contracts';
+
+/** What the API needs of the control plane. Unknown ids throw `job_not_found` or `not_found`. */
+export interface ControlPlane {
+  /** Stores the job and its `job submitted` message in one transaction. The same key and spec again returns the first job. */
+  submitJob(spec: RunSpec, options?: { idempotencyKey?: string }): Promise<{ job: Job; created: boolean }>;
+  getJob(jobId: string): Promise<Job>;
+  listJobs(query: { state?: JobState; label?: string; cursor?: string; limit: number }): Promise<Page<Job>>;
+  /** Cancels a job in any state that is not final; throws `job_state_conflict` otherwise. */
+  cancelJob(jobId: string): Promise<Job>;
+  listAttempts(jobId: string): Promise<readonly Attempt[]>;
+  listMetrics(jobId: string, query: { name?: string; afterStep?: number; limit: number }): Promise<readonly MetricPoint[]>;
+  listLogs(jobId: string, query: { level?: LogLevel; rank?: number; cursor?: string; limit: number }): Promise<Page<LogLine>>;
+  listCheckpoints(jobId: string): Promise<readonly Checkpoint[]>;
+  getCheckpoint(checkpointId: string): Promise<Checkpoint>;
+  listNodes(): Promise<readonly Node[]>;
+  /** Events after id `after` (all when unset): first what is stored, then live, until the signal aborts or the job ended. */
+  events(jobId: string, options: { after?: string; signal: AbortSignal }): AsyncIterable<JobEvent>;
+  health(): Promise<Health>;
+}
+
+/** Names the holder of a write: refused with `attempt_stale` unless `epoch` is the job's newest and still holds it. */
+export interface Fence {
+  readonly jobId: string;
+  readonly epoch: number;
+}
+
+export interface RankKey extends Fence {
+  readonly rank: number;
+}
+
+export interface NodeRegistration {
+  /** Stable over restarts of the worker; a second worker of the same name takes the node over. */
+  readonly name: string;
+  readonly pool: string;
+  readonly host: string;
+  readonly version: string;
+  readonly engines: readonly string[];
+  readonly slots: number;
+}
+
+/** Work for a node, carried by the queue; handling one twice does no harm. */
+export type NodeMessage =
+  | { readonly type: 'launch'; readonly jobId: string; readonly epoch: number }
+  | { readonly type: 'stop'; readonly jobId: string; readonly epoch: number; readonly reason: string };
+
+/** What is known of a rank when it is to be launched; the worker adds directories, host and threads. */
+export type RankAssignment = Omit<RankStart, 'storageUrl' | 'dataDir' | 'cacheDir' | 'listenHost' | 'advertiseHost' | 'threads'>;
+
+export interface LogEntry {
+  readonly at: number;
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly fields?: Readonly<Record<string, unknown>>;
+}
+
+/** How a rank process ended. */
+export type RankEnd =
+  | { readonly state: 'succeeded' | 'stopped' }
+  /** `lost`: the process vanished (signal, crash); `failed`: it said why. */
+  | { readonly state: 'failed' | 'lost'; readonly error: SerializedError };
+
+/** What a worker needs of the control plane. Every write of a rank carries its fence. */
+export interface NodeControl {
+  /** Registers or takes over the node with its slots; the lease runs by the database's clock. Ranks left from an earlier life of the node are ended as lost. */
+  register(registration: NodeRegistration): Promise<{ nodeId: string; leaseMs: number }>;
+  /** Throws `node_lost` when the lease ran out and the node was given up: register again. */
+  renewLease(nodeId: string): Promise<void>;
+  /** Marks the node as stopped; its ranks have ended. */
+  deregister(nodeId: string): Promise<void>;
+  /** Delivers the messages for this node until closed; a handler that throws is tried again. */
+  consume(nodeId: string, handle: (message: NodeMessage) => Promise<void>): Promise<{ close(): Promise<void> }>;
+  /** The ranks of an attempt that belong on this node; empty when the attempt is over or unknown. */
+  assignments(nodeId: string, fence: Fence): Promise<readonly RankAssignment[]>;
+  /** Attempts that this node should still run, to reconcile with what it does run. */
+  expectedAttempts(nodeId: string): Promise<readonly Fence[]>;
+  recordRankState(key: RankKey, state: RankState, details?: { pid?: number; host?: string; port?: number }): Promise<void>;
+  /** The addresses of all ranks, or undefined until every rank has one. */
+  peers(fence: Fence): Promise<readonly PeerAddress[] | undefined>;
+  recordPlan(key: RankKey, plan: { totalSteps: number; startStep: number; parameters: number; trainSamples: number; engine: string }): Promise<void>;
+  /** A batch of metric reports, oldest first. */
+  recordMetrics(key: RankKey, reports: readonly { step: number; at: number; values: Readonly<Record<string, number>> }[]): Promise<void>;
+  recordLogs(key: RankKey, entries: readonly LogEntry[]): Promise<void>;
+  /** Records the checkpoint, applies retention, and returns the checkpoints that are no longer tracked, in one transaction. */
+  recordCheckpoint(key: RankKey, checkpoint: CheckpointRecord): Promise<readonly { step: number; prefix: string }[]>;
+  recordEvaluation(key: RankKey, evaluation: { step: number; final: boolean; values: Readonly<Record<string, number>>; samples: readonly PredictionSample[] }): Promise<void>;
+  /** Ends the rank and frees its slot; the first failure of an attempt stops its other ranks, the last end decides the attempt. */
+  recordRankEnd(key: RankKey, end: RankEnd): Promise<void>;
+}

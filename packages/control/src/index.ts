@@ -1,0 +1,11 @@
+export type {
+  ControlPlane,
+  Fence,
+  LogEntry,
+  NodeControl,
+  NodeMessage,
+  NodeRegistration,
+  RankAssignment,
+  RankEnd,
+  RankKey,
+} from './control-plane.js';

@@ -1,0 +1,64 @@
+import type { Tensor } from '@tensorflow/tfjs-core';
+
+/**
+ * The Engine port: turns a function of tfjs ops into a Program for fixed shapes, as `jit` does elsewhere. The function
+ * is run once while compiling; it must not read tensor values, and whatever differs from run to run is an input.
+ */
+export type DType = 'float32' | 'int32';
+export type TypedArray = Float32Array | Int32Array;
+
+export interface TensorSpec {
+  readonly shape: readonly number[];
+  /** Default float32. */
+  readonly dtype?: DType;
+}
+
+export type Specs = Readonly<Record<string, TensorSpec>>;
+/** Flat, row-major values by input or output name; views of larger buffers are welcome and not copied by `onnxruntime` when `Engine.allocate` made them. */
+export type Buffers = Readonly<Record<string, TypedArray>>;
+/** Gets tensors by input name and returns tensors by output name. */
+export type TensorFunction = (inputs: Record<string, Tensor>) => Record<string, Tensor>;
+
+export interface CompileOptions {
+  /** For messages and profiles. */
+  readonly name: string;
+}
+
+export interface Program {
+  readonly name: string;
+  readonly inputs: Specs;
+  readonly outputs: Specs;
+  /**
+   * Runs once. Every input must be given, with the length of its shape. An output given in `outputs` is written there
+   * (it must not overlap an input), every other one to a new array. Resolves with all outputs. Throws `engine_failed`.
+   */
+  run(inputs: Buffers, outputs?: Buffers): Promise<Record<string, TypedArray>>;
+  dispose(): Promise<void>;
+}
+
+/**
+ * A program cut in two: what does not depend on the `late` inputs runs first and is kept, the rest when they are known.
+ * So a backward pass can wait for cotangents that other ranks help to compute, without encoding twice.
+ */
+export interface StagedProgram {
+  readonly name: string;
+  readonly inputs: Specs;
+  /** Outputs of `begin`: those that depend on no late input. */
+  readonly earlyOutputs: Specs;
+  /** Outputs of `finish`: all others. */
+  readonly lateOutputs: Specs;
+  begin(inputs: Buffers, outputs?: Buffers): Promise<Record<string, TypedArray>>;
+  /** Uses what the last `begin` kept; the arrays given to `begin` must not have changed since. */
+  finish(lateInputs: Buffers, outputs?: Buffers): Promise<Record<string, TypedArray>>;
+  dispose(): Promise<void>;
+}
+
+export interface Engine {
+  readonly name: 'onnxruntime' | 'cpu';
+  /** Throws `engine_unsupported` for an operation it lacks. */
+  compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program>;
+  compileStaged(fn: TensorFunction, inputs: Specs, late: readonly string[], options: CompileOptions): Promise<StagedProgram>;
+  /** Zeroed memory that programs read and write in place; lives as long as the engine. */
+  allocate<D extends DType>(dtype: D, length: number): D extends 'float32' ? Float32Array : Int32Array;
+  close(): Promise<void>;
+}
