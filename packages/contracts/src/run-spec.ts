@@ -254,8 +254,12 @@ export function worldSizes(spec: Pick<RunSpec, 'batch' | 'resources'>): number[]
   return sizes;
 }
 
-/** Zod's issues as our field problems. */
-export function fieldProblems(error: z.ZodError, input: unknown): FieldProblem[] {
+/** Zod's issues as our field problems; `hint` is the remedy where the issue itself names none. */
+export function fieldProblems(
+  error: z.ZodError,
+  input: unknown,
+  hint = 'Correct this value; the run spec reference documents each field.',
+): FieldProblem[] {
   return error.issues.map((issue) => {
     const path = issue.path.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : text === '' ? String(key) : `${text}.${String(key)}`), '');
     const value = issue.path.reduce<unknown>((at, key) => (typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined), input);
@@ -266,7 +270,7 @@ export function fieldProblems(error: z.ZodError, input: unknown): FieldProblem[]
           ? `Use one of: ${issue.values.map(String).join(', ')}.`
           : value === undefined
             ? 'Add this field.'
-            : 'Correct this value; the run spec reference documents each field.';
+            : hint;
     return { path: path === '' ? '(root)' : path, message: issue.message, value, remedy };
   });
 }
