@@ -1,1 +1,1 @@
-export {};
+export { Client, type ClientOptions } from './client.js';

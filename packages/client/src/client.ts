@@ -1,0 +1,178 @@
+import { randomUUID } from 'node:crypto';
+import {
+  type Attempt,
+  attemptSchema,
+  type Checkpoint,
+  ClipyardError,
+  checkpointSchema,
+  type Health,
+  healthSchema,
+  type Job,
+  type JobEvent,
+  type JobState,
+  jobSchema,
+  type LogLevel,
+  type LogLine,
+  logLineSchema,
+  type MetricPoint,
+  metricPointSchema,
+  type Node,
+  nodeSchema,
+  type Page,
+} from '@clipyard/contracts';
+import { eventStream } from './event-stream.js';
+import { Transport } from './transport.js';
+
+export interface ClientOptions {
+  /** Root of the server, such as `http://127.0.0.1:7070`. */
+  readonly url: string;
+  /** Time for one request, ms; default 30 s. */
+  readonly timeoutMs?: number;
+  /** Tries in all of a request that may be repeated; default 4. */
+  readonly attempts?: number;
+  /** Wait before the second try, ms, doubling; default 200. */
+  readonly retryDelayMs?: number;
+  /** An event stream gives up after this long without contact, ms; default 60 s. */
+  readonly streamGiveUpMs?: number;
+}
+
+interface Call {
+  readonly signal?: AbortSignal;
+}
+
+interface Schema<T> {
+  safeParse(value: unknown): { success: true; data: T } | { success: false; error: Error };
+}
+
+/**
+ * The REST API, `/v1`, as typed calls. Every call throws the server's coded error with its fields, `server_unreachable`
+ * when no server answers (after retries, where repeating does no harm), or the reason of an aborted signal.
+ */
+export class Client {
+  readonly #transport: Transport;
+  readonly #streamGiveUpMs: number;
+
+  constructor(deps: { fetch?: typeof fetch }, options: ClientOptions) {
+    const { url, timeoutMs = 30_000, attempts = 4, retryDelayMs = 200, streamGiveUpMs = 60_000 } = options;
+    this.#transport = new Transport({ fetch: deps.fetch ?? fetch }, { url, timeoutMs, attempts, retryDelayMs });
+    this.#streamGiveUpMs = streamGiveUpMs;
+  }
+
+  get url(): string {
+    return this.#transport.serverUrl;
+  }
+
+  /** Submits a run spec (as written, defaults left out); a repeat with the same key gives the first job. */
+  async submit(spec: unknown, options: Call & { idempotencyKey?: string } = {}): Promise<Job> {
+    const { idempotencyKey = randomUUID(), signal } = options;
+    const headers = { 'idempotency-key': idempotencyKey };
+    const answer = await this.#transport.request('/v1/jobs', {
+      method: 'POST',
+      body: spec,
+      headers,
+      repeatable: true,
+      signal,
+    });
+    return this.#read(jobSchema, answer.body);
+  }
+
+  /** Jobs, newest first. */
+  list(
+    query: { state?: JobState; label?: string; cursor?: string; limit?: number } = {},
+    options: Call = {},
+  ): Promise<Page<Job>> {
+    return this.#page(jobSchema, '/v1/jobs', query, options);
+  }
+
+  get(jobId: string, options: Call = {}): Promise<Job> {
+    return this.#get(jobSchema, this.#job(jobId), {}, options);
+  }
+
+  /** Not repeated on a failure: the second call would find the job already cancelled. */
+  async cancel(jobId: string, options: Call = {}): Promise<Job> {
+    const answer = await this.#transport.request(`${this.#job(jobId)}/cancel`, { method: 'POST', ...options });
+    return this.#read(jobSchema, answer.body);
+  }
+
+  attempts(jobId: string, options: Call = {}): Promise<readonly Attempt[]> {
+    return this.#items(attemptSchema, `${this.#job(jobId)}/attempts`, {}, options);
+  }
+
+  metrics(
+    jobId: string,
+    query: { name?: string; afterStep?: number; limit?: number } = {},
+    options: Call = {},
+  ): Promise<readonly MetricPoint[]> {
+    return this.#items(metricPointSchema, `${this.#job(jobId)}/metrics`, query, options);
+  }
+
+  logs(
+    jobId: string,
+    query: { level?: LogLevel; rank?: number; cursor?: string; limit?: number } = {},
+    options: Call = {},
+  ): Promise<Page<LogLine>> {
+    return this.#page(logLineSchema, `${this.#job(jobId)}/logs`, query, options);
+  }
+
+  checkpoints(jobId: string, options: Call = {}): Promise<readonly Checkpoint[]> {
+    return this.#items(checkpointSchema, `${this.#job(jobId)}/checkpoints`, {}, options);
+  }
+
+  checkpoint(checkpointId: string, options: Call = {}): Promise<Checkpoint> {
+    return this.#get(checkpointSchema, `/v1/checkpoints/${encodeURIComponent(checkpointId)}`, {}, options);
+  }
+
+  nodes(options: Call = {}): Promise<readonly Node[]> {
+    return this.#items(nodeSchema, '/v1/nodes', {}, options);
+  }
+
+  health(options: Call = {}): Promise<Health> {
+    return this.#get(healthSchema, '/healthz', {}, options);
+  }
+
+  /** The events of a job after id `after` (all when unset), stored ones first, then live, until the job has ended. */
+  events(jobId: string, options: Call & { after?: string } = {}): AsyncGenerator<JobEvent, void, undefined> {
+    return eventStream(this.#transport, jobId, options, {
+      silenceMs: 45_000,
+      initialDelayMs: 250,
+      maxDelayMs: 5000,
+      giveUpMs: this.#streamGiveUpMs,
+    });
+  }
+
+  #job(jobId: string): string {
+    return `/v1/jobs/${encodeURIComponent(jobId)}`;
+  }
+
+  async #get<T>(schema: Schema<T>, path: string, query: Query, options: Call): Promise<T> {
+    const answer = await this.#transport.request(path, { query, repeatable: true, ...options });
+    return this.#read(schema, answer.body);
+  }
+
+  async #page<T>(schema: Schema<T>, path: string, query: Query, options: Call): Promise<Page<T>> {
+    const answer = await this.#transport.request(path, { query, repeatable: true, ...options });
+    const { items, nextCursor } = answer.body as { items?: unknown; nextCursor?: unknown };
+    if (!Array.isArray(items)) throw this.#foreign(`${path} has no items`);
+    return {
+      items: items.map((item) => this.#read(schema, item)),
+      nextCursor: typeof nextCursor === 'string' ? nextCursor : null,
+    };
+  }
+
+  async #items<T>(schema: Schema<T>, path: string, query: Query, options: Call): Promise<readonly T[]> {
+    return (await this.#page(schema, path, query, options)).items;
+  }
+
+  #read<T>(schema: Schema<T>, body: unknown): T {
+    const parsed = schema.safeParse(body);
+    if (!parsed.success) throw this.#foreign(parsed.error.message);
+    return parsed.data;
+  }
+
+  /** Another program, or a server of another version, answers at the URL. */
+  #foreign(detail: string): ClipyardError {
+    return new ClipyardError('server_unreachable', `${this.url} does not answer as this client expects: ${detail}`);
+  }
+}
+
+type Query = Readonly<Record<string, string | number | undefined>>;
