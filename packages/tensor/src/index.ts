@@ -1,1 +1,26 @@
-export {};
+export { addInto, hasNonFinite, scaleInPlace, sumOfSquares } from './accumulate.js';
+export { FLAT_ALIGNMENT, FlatLayout, type FlatTensor, type NamedShape } from './flat-layout.js';
+export {
+  fromBfloat16,
+  fromFloat16,
+  type HalfOptions,
+  narrowToBfloat16,
+  narrowToFloat16,
+  toBfloat16,
+  toFloat16,
+  widenFromBfloat16,
+  widenFromFloat16,
+} from './half.js';
+export { feistelPermutation } from './permutation.js';
+export { type PhiloxCounter, type PhiloxKey, philox } from './philox.js';
+export { CounterRandom, type NormalOptions, type UniformOptions } from './random.js';
+export type { SafetensorsDtype, SafetensorsEntry, SafetensorsHeader } from './safetensors-format.js';
+export {
+  parseSafetensorsHeader,
+  readSafetensors,
+  readSafetensorsHeaderLength,
+  type SafetensorsFile,
+  tensorFloats,
+  tensorValues,
+} from './safetensors-read.js';
+export { type SafetensorsImage, type SafetensorsTensor, writeSafetensors } from './safetensors-write.js';
