@@ -1,1 +1,2 @@
-export {};
+export { DirectoryStore, type DirectoryStoreOptions } from './directory-store.js';
+export { openBlobStore } from './open-blob-store.js';

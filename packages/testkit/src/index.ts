@@ -1,1 +1,1 @@
-export {};
+export { type BlobStoreFixture, blobStoreSuite } from './blob-store-suite.js';

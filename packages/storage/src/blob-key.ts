@@ -1,0 +1,44 @@
+import { fieldError } from '@clipyard/contracts';
+
+/** Longest key, in UTF-8 bytes, and longest segment of one (what common file systems take). */
+const KEY_BYTES = 1024;
+const SEGMENT_BYTES = 255;
+
+/** Segment under which unfinished writes lie; no key may begin with it. */
+export const TEMPORARY_SEGMENT = '.clipyard-tmp';
+
+/** Throws `request_invalid` unless `key` names one blob: relative, `/`-separated, no empty, `.` or `..` segment, no NUL or backslash. */
+export function checkBlobKey(key: string): void {
+  const reason = key === '' ? 'is empty' : problemOf(key, key.split('/'));
+  if (reason !== undefined) throw invalidKey('key', key, reason);
+}
+
+/** As `checkBlobKey`, for a prefix: empty (everything), or cut off anywhere, also after a slash. */
+export function checkBlobPrefix(prefix: string): void {
+  const segments = prefix.split('/');
+  if (segments.at(-1) === '') segments.pop();
+  const reason = prefix.startsWith('/') ? 'is absolute' : problemOf(prefix, segments);
+  if (reason !== undefined) throw invalidKey('prefix', prefix, reason);
+}
+
+function problemOf(text: string, segments: readonly string[]): string | undefined {
+  if (text.includes('\0')) return 'contains a NUL character';
+  if (text.includes('\\')) return 'contains a backslash';
+  if (text.startsWith('/')) return 'is absolute';
+  if (Buffer.byteLength(text) > KEY_BYTES) return `is longer than ${KEY_BYTES} bytes`;
+  if (segments[0] === TEMPORARY_SEGMENT) return `begins with the reserved segment \`${TEMPORARY_SEGMENT}\``;
+  for (const segment of segments) {
+    if (segment === '') return 'has an empty segment';
+    if (segment === '.' || segment === '..') return `has a \`${segment}\` segment`;
+    if (Buffer.byteLength(segment) > SEGMENT_BYTES) return `has a segment longer than ${SEGMENT_BYTES} bytes`;
+  }
+  return undefined;
+}
+
+const invalidKey = (path: string, value: string, message: string) =>
+  fieldError('request_invalid', {
+    path,
+    message: `\`${value.replaceAll('\0', '\\0')}\` ${message}`,
+    value,
+    remedy: 'Use a relative key such as `runs/job-1/step-200/model.safetensors`.',
+  });
