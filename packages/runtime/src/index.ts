@@ -1,1 +1,10 @@
-export {};
+export { type Backoff, type BackoffOptions, backoff } from './backoff.js';
+export { systemClock } from './clock.js';
+export { freePort } from './free-port.js';
+export { newId } from './ids.js';
+export { Lifecycle } from './lifecycle.js';
+export { type CreateLoggerOptions, createLogger, type Logger, redactUrl } from './logger.js';
+export { type RetryOptions, retry } from './retry.js';
+export { onSignals, type SignalOptions } from './signals.js';
+export { sleep } from './sleep.js';
+export { abortable, type Timeout, withTimeout } from './timeout.js';
