@@ -1,0 +1,97 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseRunSpec } from '@clipyard/contracts';
+import { describe, expect, test } from 'vitest';
+import { limitsPage, renderReference } from './docs.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+describe('generated reference pages', () => {
+  test.each(Object.entries(renderReference()))(
+    '%s says what the contracts say (else: node scripts/docs.mjs)',
+    (path, text) => {
+      expect(readFileSync(join(root, path), 'utf8')).toBe(text);
+    },
+  );
+
+  test('a limit without a comment is refused', () => {
+    const source = 'export const LIMITS = {\n  /** Known, bytes. */\n  aBytes: 2048,\n  b: 1,\n} as const;';
+    expect(limitsPage(source, { aBytes: 2048 })).toContain('| `aBytes` | 2 KiB | Known, bytes. |');
+    expect(() => limitsPage(source, { aBytes: 2048, b: 1 })).toThrow('b has no comment');
+  });
+});
+
+const pages = ['README.md', ...markdownFiles('docs'), ...markdownFiles('examples')];
+
+describe('examples', () => {
+  const { parse } = createRequire(join(root, 'apps/cli/package.json'))('yaml') as { parse(text: string): unknown };
+  const specs = [...pages, ...specFiles('examples')].flatMap((file) => {
+    const text = readFileSync(join(root, file), 'utf8');
+    const blocks = file.endsWith('.md')
+      ? [...text.matchAll(/```ya?ml\n([\s\S]*?)```/g)].map(([, body]) => body ?? '')
+      : [text];
+    return blocks
+      .filter((body) => /^version:/m.test(body))
+      .map((body, index): [string, string] => [`${file} #${index + 1}`, body]);
+  });
+
+  test.each(specs)('the run spec of %s is valid', (_, body) => {
+    expect(parseRunSpec(parse(body)).version).toBe(1);
+  });
+});
+
+describe('links', () => {
+  test.each(pages)('every link of %s leads somewhere', (page) => {
+    const text = readFileSync(join(root, page), 'utf8').replace(/```[\s\S]*?```/g, '');
+    const broken = [...text.matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, target]) => target ?? '')
+      .filter((target) => !/^[a-z]+:/.test(target))
+      .filter((target) => !leadsSomewhere(page, target));
+    expect(broken).toEqual([]);
+  });
+
+  test.each(pages)('%s names only files and npm scripts that exist', (page) => {
+    const text = readFileSync(join(root, page), 'utf8');
+    const paths = [...text.matchAll(/`((?:packages|apps|scripts|docs|examples|prisma)\/[\w./-]+\.\w+)`/g)].map(
+      ([, path]) => path ?? '',
+    );
+    expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+    const scripts = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts as Record<string, string>;
+    const named = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, name]) => name ?? '');
+    expect(named.filter((name) => scripts[name] === undefined)).toEqual([]);
+  });
+
+  function leadsSomewhere(page: string, target: string): boolean {
+    const [path = '', fragment] = target.split('#');
+    const file = path === '' ? join(root, page) : resolve(root, dirname(page), path);
+    if (!existsSync(file)) return false;
+    if (fragment === undefined || !file.endsWith('.md')) return true;
+    const headings = [...readFileSync(file, 'utf8').matchAll(/^#+ (.+)$/gm)].map(([, title]) => slug(title ?? ''));
+    return headings.includes(fragment);
+  }
+});
+
+function slug(title: string): string {
+  return title
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-');
+}
+
+function markdownFiles(folder: string): string[] {
+  return filesIn(folder, /\.md$/);
+}
+
+function specFiles(folder: string): string[] {
+  return filesIn(folder, /\.ya?ml$/);
+}
+
+function filesIn(folder: string, name: RegExp): string[] {
+  if (!existsSync(join(root, folder))) return [];
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && name.test(entry.name))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)))
+    .sort();
+}
