@@ -57,7 +57,12 @@ export interface Engine {
   readonly name: 'onnxruntime' | 'cpu';
   /** Throws `engine_unsupported` for an operation it lacks. */
   compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program>;
-  compileStaged(fn: TensorFunction, inputs: Specs, late: readonly string[], options: CompileOptions): Promise<StagedProgram>;
+  compileStaged(
+    fn: TensorFunction,
+    inputs: Specs,
+    late: readonly string[],
+    options: CompileOptions,
+  ): Promise<StagedProgram>;
   /** Zeroed memory that programs read and write in place; lives as long as the engine. */
   allocate<D extends DType>(dtype: D, length: number): D extends 'float32' ? Float32Array : Int32Array;
   close(): Promise<void>;

@@ -1,1 +1,17 @@
-export {};
+export type { Tensor } from '@tensorflow/tfjs-core';
+export type {
+  Buffers,
+  CompileOptions,
+  DType,
+  Engine,
+  Program,
+  Specs,
+  StagedProgram,
+  TensorFunction,
+  TensorSpec,
+  TypedArray,
+} from './engine.js';
+export { type OpenEngineOptions, openEngine } from './open-engine.js';
+export { columnSum, gemm, matmul } from './ops/fused.js';
+export { attention, gelu, l2Normalize, layerNorm, linear, normLinear, quickGelu, rows } from './ops/layers.js';
+export { tf } from './tfjs.js';

@@ -1,0 +1,127 @@
+import assert from 'node:assert';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type {
+  Buffers,
+  CompileOptions,
+  DType,
+  Engine,
+  Program,
+  Specs,
+  StagedProgram,
+  TensorFunction,
+  TypedArray,
+} from './engine.js';
+import { installGradients } from './gradients.js';
+import { dependents } from './graph/dependents.js';
+import { onBackend } from './graph/recorder.js';
+import { tf } from './tfjs.js';
+
+const CPU = 'cpu';
+
+/** Runs functions op by op on tfjs's plain JavaScript backend: slow, and the reference in tests. */
+export class CpuEngine implements Engine {
+  readonly name = 'cpu';
+
+  constructor() {
+    installGradients();
+  }
+
+  async compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program> {
+    const outputs = trial(fn, inputs);
+    return {
+      name: options.name,
+      inputs,
+      outputs,
+      run: async (given, targets) => evaluate(fn, inputs, given, targets),
+      dispose: async () => {},
+    };
+  }
+
+  async compileStaged(
+    fn: TensorFunction,
+    inputs: Specs,
+    late: readonly string[],
+    options: CompileOptions,
+  ): Promise<StagedProgram> {
+    const outputs = trial(fn, inputs);
+    const lateInputs = Object.fromEntries(late.map((name) => [name, inputs[name]!]));
+    const lateNames = dependents(fn, inputs, late);
+    let begun: Buffers | undefined;
+    const pick = (specs: Specs, wanted: boolean): Specs =>
+      Object.fromEntries(Object.entries(specs).filter(([name]) => lateNames.has(name) === wanted));
+    const filter = (results: Record<string, TypedArray>, wanted: boolean) =>
+      Object.fromEntries(Object.entries(results).filter(([name]) => lateNames.has(name) === wanted));
+    return {
+      name: options.name,
+      inputs,
+      earlyOutputs: pick(outputs, false),
+      lateOutputs: pick(outputs, true),
+      begin: async (given, targets) => {
+        begun = given;
+        return filter(evaluate(fn, inputs, { ...given, ...zeros(lateInputs) }, targets), false);
+      },
+      finish: async (given, targets) => {
+        assert(begun !== undefined, 'finish before begin');
+        return filter(evaluate(fn, inputs, { ...begun, ...given }, targets), true);
+      },
+      dispose: async () => {},
+    };
+  }
+
+  allocate<D extends DType>(dtype: D, length: number): D extends 'float32' ? Float32Array : Int32Array {
+    return (dtype === 'float32' ? new Float32Array(length) : new Int32Array(length)) as D extends 'float32'
+      ? Float32Array
+      : Int32Array;
+  }
+
+  async close(): Promise<void> {}
+}
+
+const zeros = (specs: Specs): Record<string, TypedArray> =>
+  Object.fromEntries(
+    Object.entries(specs).map(([name, { shape, dtype }]) => {
+      const length = shape.reduce((product, extent) => product * extent, 1);
+      return [name, dtype === 'int32' ? new Int32Array(length) : new Float32Array(length)];
+    }),
+  );
+
+function tensors(fn: TensorFunction, specs: Specs, given: Buffers): Record<string, Tensor> {
+  const inputs = Object.fromEntries(
+    Object.entries(specs).map(([name, { shape, dtype }]) => {
+      const values = given[name];
+      assert(values !== undefined, `no value for ${name}`);
+      return [name, tf.tensor(values.slice(), [...shape], dtype ?? 'float32')];
+    }),
+  );
+  return fn(inputs);
+}
+
+function evaluate(fn: TensorFunction, specs: Specs, given: Buffers, targets: Buffers = {}): Record<string, TypedArray> {
+  return onBackend(CPU, () => {
+    const results: Record<string, TypedArray> = {};
+    tf.tidy(() => {
+      for (const [name, tensor] of Object.entries(tensors(fn, specs, given))) {
+        const values = tensor.dataSync() as TypedArray;
+        const target = targets[name];
+        if (target === undefined) results[name] = values.slice();
+        else {
+          target.set(values);
+          results[name] = target;
+        }
+      }
+    });
+    return results;
+  });
+}
+
+/** Shapes of the outputs, by running once on zeros. */
+function trial(fn: TensorFunction, specs: Specs): Specs {
+  return onBackend(CPU, () => {
+    const outputs: Record<string, { shape: number[]; dtype: DType }> = {};
+    tf.tidy(() => {
+      for (const [name, tensor] of Object.entries(tensors(fn, specs, zeros(specs))))
+        outputs[name] = { shape: tensor.shape, dtype: tensor.dtype as DType };
+    });
+    return outputs;
+  });
+}

@@ -1,0 +1,177 @@
+import { ClipyardError } from '@clipyard/contracts';
+import type { BackendValues, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
+import type { Specs, TensorFunction, TypedArray } from '../engine.js';
+import { tf } from '../tfjs.js';
+import { type Graph, graphOf, type InputValue, makeNode, type Operation, type Value, type ValueType } from './graph.js';
+import { registerRecordedKernels } from './kernels.js';
+
+export const RECORDER = 'clipyard-recorder';
+
+interface Entry {
+  readonly value: Value;
+  references: number;
+}
+
+/** A tfjs backend whose kernels compute nothing: they write down which operation they are. */
+export class RecorderBackend extends tf.KernelBackend {
+  private readonly entries = new Map<object, Entry>();
+
+  /** Notes an operation and returns a handle for each of its results. */
+  record(
+    operation: Operation,
+    operands: readonly TensorInfo[],
+    shapes: readonly (readonly number[])[],
+    dtype: ValueType,
+  ): TensorInfo[] {
+    const node = makeNode(
+      operation,
+      operands.map((operand) => this.recorded(operand)),
+      shapes.map((shape) => ({ shape: [...shape], dtype })),
+    );
+    return node.outputs.map((output) => this.put(output));
+  }
+
+  put(value: Value): TensorInfo {
+    const dataId = {};
+    this.entries.set(dataId, { value, references: 1 });
+    return { dataId, shape: [...value.shape], dtype: value.dtype };
+  }
+
+  /** The same value under the same shape again. */
+  alias(info: TensorInfo): TensorInfo {
+    this.incRef(info.dataId);
+    return { dataId: info.dataId, shape: info.shape, dtype: info.dtype };
+  }
+
+  tensorOf(value: Value): Tensor {
+    return tf.engine().makeTensorFromTensorInfo(this.put(value));
+  }
+
+  recorded(info: TensorInfo): Value {
+    const entry = this.entries.get(info.dataId);
+    if (entry === undefined) {
+      throw new ClipyardError(
+        'engine_unsupported',
+        'A compiled function used a tensor from outside; give it as an input, or make it inside the function',
+      );
+    }
+    return entry.value;
+  }
+
+  override write(values: BackendValues, shape: number[], dtype: ValueType): object {
+    const info = this.put({ kind: 'constant', shape: [...shape], dtype, data: typedArray(dtype, values) });
+    return info.dataId;
+  }
+
+  override move(dataId: object, values: BackendValues, shape: number[], dtype: ValueType, references: number): void {
+    this.entries.set(dataId, {
+      value: { kind: 'constant', shape: [...shape], dtype, data: typedArray(dtype, values) },
+      references,
+    });
+  }
+
+  override readSync(dataId: object): TypedArray | Uint8Array {
+    const value = this.entries.get(dataId)?.value;
+    if (value?.kind === 'constant') return value.data;
+    throw new ClipyardError(
+      'engine_unsupported',
+      'A compiled function read the value of a tensor; only its shape is known while compiling',
+    );
+  }
+
+  override async read(dataId: object): Promise<TypedArray | Uint8Array> {
+    return this.readSync(dataId);
+  }
+
+  override numDataIds(): number {
+    return this.entries.size;
+  }
+
+  override incRef(dataId: object): void {
+    this.entries.get(dataId)!.references++;
+  }
+
+  override refCount(dataId: object): number {
+    return this.entries.get(dataId)?.references ?? 0;
+  }
+
+  override disposeData(dataId: object, force = false): boolean {
+    const entry = this.entries.get(dataId);
+    if (entry === undefined) return true;
+    entry.references--;
+    if (entry.references > 0 && !force) return false;
+    this.entries.delete(dataId);
+    return true;
+  }
+
+  override floatPrecision(): 16 | 32 {
+    return 32;
+  }
+
+  override epsilon(): number {
+    return 1e-7;
+  }
+
+  override memory(): { unreliable: boolean } {
+    return { unreliable: true };
+  }
+
+  override dispose(): void {
+    this.entries.clear();
+  }
+}
+
+function typedArray(dtype: ValueType, given: BackendValues): TypedArray | Uint8Array {
+  const values = given as ArrayLike<number>;
+  if (dtype === 'float32') return Float32Array.from(values);
+  return dtype === 'int32' ? Int32Array.from(values) : Uint8Array.from(values);
+}
+
+/** Runs `fn` once on placeholders and returns what it would compute. Errors name the program and the operation. */
+export function record(name: string, fn: TensorFunction, specs: Specs): Graph {
+  if (tf.findBackendFactory(RECORDER) === null) {
+    tf.registerBackend(RECORDER, () => new RecorderBackend(), 0);
+    registerRecordedKernels(RECORDER);
+  }
+  const inputs = new Map<string, InputValue>();
+  for (const [key, spec] of Object.entries(specs)) {
+    inputs.set(key, { kind: 'input', name: key, shape: [...spec.shape], dtype: spec.dtype ?? 'float32' });
+  }
+  return onBackend(RECORDER, () => {
+    const backend = tf.backend() as RecorderBackend;
+    const outputs = new Map<string, Value>();
+    try {
+      tf.tidy(() => {
+        const placeholders = Object.fromEntries([...inputs].map(([key, value]) => [key, backend.tensorOf(value)]));
+        for (const [key, tensor] of Object.entries(fn(placeholders))) outputs.set(key, backend.recorded(tensor));
+      });
+    } catch (error) {
+      if (error instanceof ClipyardError) throw error;
+      throw new ClipyardError(
+        'engine_unsupported',
+        `Cannot compile \`${name}\`: ${(error as Error).message}${callSite(error as Error)}`,
+        { cause: error },
+      );
+    }
+    return graphOf(inputs, outputs);
+  });
+}
+
+/** Makes `backend` the current tfjs backend while `fn` runs. Nothing here awaits, so no other code sees the change. */
+export function onBackend<T>(backend: string, fn: () => T): T {
+  const previous = tf.getBackend();
+  if (previous !== backend) void tf.setBackend(backend);
+  try {
+    return fn();
+  } finally {
+    if (previous && previous !== backend) void tf.setBackend(previous);
+  }
+}
+
+/** The line of the caller's code that made the failing operation. */
+function callSite(error: Error): string {
+  const line = error.stack
+    ?.split('\n')
+    .find((frame) => frame.includes('at ') && !/node_modules|packages\/engine|engine\/dist/.test(frame));
+  return line === undefined ? '' : ` (${line.trim()})`;
+}

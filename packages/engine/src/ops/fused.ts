@@ -1,0 +1,59 @@
+import type { NamedAttrMap, NamedTensorMap, Tensor } from '@tensorflow/tfjs-core';
+import { RECORDER } from '../graph/recorder.js';
+import { tf } from '../tfjs.js';
+
+/**
+ * Operations that runtimes have fused. While recording they are one operation of the graph; on other backends they are
+ * composed of tfjs ops. They have no gradient of their own: the layers built on them bring theirs.
+ */
+function fused(kernel: string, inputs: NamedTensorMap, attributes: NamedAttrMap, compose: () => Tensor[]): Tensor[] {
+  if (tf.getBackend() !== RECORDER) return compose();
+  const results = tf.engine().runKernel(kernel, inputs, attributes) as unknown as Tensor | Tensor[];
+  return Array.isArray(results) ? results : [results];
+}
+
+export interface Transposes {
+  readonly transposeA?: boolean;
+  readonly transposeB?: boolean;
+}
+
+/** alpha · a·b over the last two axes, leading axes broadcast. */
+export function matmul(
+  a: Tensor,
+  b: Tensor,
+  { transposeA = false, transposeB = false, alpha = 1 }: Transposes & { alpha?: number } = {},
+): Tensor {
+  return fused('ClipyardMatMul', { a, b }, { transposeA, transposeB, alpha }, () => {
+    const product = tf.matMul(a, b, transposeA, transposeB);
+    return [alpha === 1 ? product : tf.mul(product, alpha)];
+  })[0]!;
+}
+
+/** a·b + c for matrices; c broadcasts to the product. */
+export function gemm(
+  a: Tensor,
+  b: Tensor,
+  c: Tensor,
+  { transposeA = false, transposeB = false }: Transposes = {},
+): Tensor {
+  return fused('ClipyardGemm', { a, b, c }, { transposeA, transposeB }, () => [
+    tf.add(tf.matMul(a, b, transposeA, transposeB), c),
+  ])[0]!;
+}
+
+/** Sums a matrix [n,d] over its rows, as a product with ones (a GEMM, several times faster than a reduction). Result [d]. */
+export function columnSum(x: Tensor): Tensor {
+  const [n, d] = x.shape as [number, number];
+  return tf.reshape(matmul(tf.tensor(new Float32Array(n).fill(1), [1, n]), x), [d]);
+}
+
+/** x over the last axis with mean 0 and variance 1, and 1/standard deviation [...,1]. */
+export function standardize(x: Tensor, epsilon: number): { normal: Tensor; inverse: Tensor } {
+  const [normal, , inverse] = fused('ClipyardLayerNorm', { x }, { epsilon }, () => {
+    const mean = tf.mean(x, -1, true);
+    const centred = tf.sub(x, mean);
+    const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(centred), -1, true), epsilon));
+    return [tf.mul(centred, inverse), mean, inverse];
+  });
+  return { normal: normal!, inverse: inverse! };
+}

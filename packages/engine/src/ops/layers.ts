@@ -1,0 +1,214 @@
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { tf } from '../tfjs.js';
+import { columnSum, gemm, matmul, standardize } from './fused.js';
+
+/**
+ * Layers with derivatives by hand, where that saves nodes and memory. Legend: n rows (tokens of all samples),
+ * d width in, e width out, V rows of a table. Weights are [out, in], as PyTorch stores them.
+ */
+type Save = (tensors: Tensor[]) => void;
+type Forward = (...inputs: [...Tensor[], Save]) => {
+  value: Tensor;
+  gradFunc: (dy: Tensor, saved: Tensor[]) => Tensor[];
+};
+
+/** tf.customGrad, typed for our use. */
+const withGradient = (forward: Forward, ...inputs: Tensor[]): Tensor =>
+  (tf.customGrad as unknown as (f: Forward) => (...inputs: Tensor[]) => Tensor)(forward)(...inputs);
+
+/** x_nd · w_edᵀ + b_e (+ residual_ne). */
+export function linear(x: Tensor, w: Tensor, b: Tensor, residual?: Tensor): Tensor {
+  const gradients = (dy: Tensor, x: Tensor, w: Tensor): Tensor[] => [
+    matmul(dy, w),
+    matmul(dy, x, { transposeA: true }),
+    columnSum(dy),
+  ];
+  if (residual === undefined) {
+    return withGradient(
+      (...args) => {
+        const [x, w, b, save] = args as unknown as [Tensor, Tensor, Tensor, Save];
+        save([x, w]);
+        return { value: gemm(x, w, b, { transposeB: true }), gradFunc: (dy, [x, w]) => gradients(dy, x!, w!) };
+      },
+      x,
+      w,
+      b,
+    );
+  }
+  return withGradient(
+    (...args) => {
+      const [x, w, b, r, save] = args as unknown as [Tensor, Tensor, Tensor, Tensor, Save];
+      save([x, w]);
+      return {
+        value: tf.add(gemm(x, w, r, { transposeB: true }), b),
+        gradFunc: (dy, [x, w]) => [...gradients(dy, x!, w!), dy],
+      };
+    },
+    x,
+    w,
+    b,
+    residual,
+  );
+}
+
+const EPSILON = 1e-5;
+
+/** Layer norm over the last axis of x_nd with gain_d and bias_d (Ba et al., arXiv 1607.06450); epsilon 1e-5 as in PyTorch. */
+export function layerNorm(x: Tensor, gain: Tensor, bias: Tensor): Tensor {
+  return withGradient(
+    (...args) => {
+      const [x, gain, bias, save] = args as unknown as [Tensor, Tensor, Tensor, Save];
+      const { normal, inverse } = standardize(x, EPSILON);
+      save([normal, inverse, gain]);
+      return {
+        value: tf.add(tf.mul(normal, gain), bias),
+        gradFunc: (dy, saved) => {
+          const [normal, inverse, gain] = saved as [Tensor, Tensor, Tensor];
+          const d = tf.mul(dy, gain);
+          return [
+            normGradient(tf.sub(d, tf.mean(d, -1, true)), d, normal, inverse),
+            columnSum(tf.mul(dy, normal)),
+            columnSum(dy),
+          ];
+        },
+      };
+    },
+    x,
+    gain,
+    bias,
+  );
+}
+
+/**
+ * layerNorm(x_nd, gain_d, bias_d) followed by w_ed and b_e, in one matrix product: gain and bias go into the weight, and
+ * so does centring (the normalised rows have mean 0), which saves passes over the activations both ways.
+ */
+export function normLinear(x: Tensor, gain: Tensor, bias: Tensor, w: Tensor, b: Tensor): Tensor {
+  const [e, d] = w.shape as [number, number];
+  return withGradient(
+    (...args) => {
+      const [x, gain, bias, w, b, save] = args as unknown as [Tensor, Tensor, Tensor, Tensor, Tensor, Save];
+      const { normal, inverse } = standardize(x, EPSILON);
+      const scaled = tf.mul(w, tf.reshape(gain, [1, d]));
+      const folded = tf.sub(scaled, tf.mean(scaled, 1, true));
+      const offset = tf.add(tf.reshape(matmul(w, tf.reshape(bias, [d, 1])), [e]), b);
+      save([normal, inverse, folded, gain, bias, w]);
+      return {
+        value: gemm(normal, folded, offset, { transposeB: true }),
+        gradFunc: (dy, saved) => {
+          const [normal, inverse, folded, gain, bias, w] = saved as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
+          const dNormal = matmul(dy, folded);
+          const dFolded = matmul(dy, normal, { transposeA: true });
+          const dOffset = columnSum(dy);
+          const dWeight = tf.add(
+            tf.mul(dFolded, tf.reshape(gain, [1, d])),
+            tf.mul(tf.reshape(dOffset, [e, 1]), tf.reshape(bias, [1, d])),
+          );
+          const dBias = tf.reshape(matmul(tf.reshape(dOffset, [1, e]), w), [d]);
+          return [
+            normGradient(dNormal, dNormal, normal, inverse),
+            tf.sum(tf.mul(w, dFolded), 0),
+            dBias,
+            dWeight,
+            dOffset,
+          ];
+        },
+      };
+    },
+    x,
+    gain,
+    bias,
+    w,
+    b,
+  );
+}
+
+/** Gradient of standardisation: inverse ∘ (centred − normal ∘ mean(d ∘ normal)), `centred` being d less its mean. */
+const normGradient = (centred: Tensor, d: Tensor, normal: Tensor, inverse: Tensor): Tensor =>
+  tf.mul(inverse, tf.sub(centred, tf.mul(normal, tf.mean(tf.mul(d, normal), -1, true))));
+
+/** x · sigmoid(1.702 x), the GELU approximation that OpenAI's CLIP was trained with. */
+export function quickGelu(x: Tensor): Tensor {
+  return withGradient((...args) => {
+    const [x, save] = args as unknown as [Tensor, Save];
+    const gate = tf.sigmoid(tf.mul(x, 1.702));
+    const value = tf.mul(x, gate);
+    save([gate, value]);
+    return {
+      value,
+      gradFunc: (dy, saved) => {
+        const [gate, value] = saved as [Tensor, Tensor];
+        return [tf.mul(dy, tf.add(gate, tf.mul(tf.mul(value, tf.sub(1, gate)), 1.702)))];
+      },
+    };
+  }, x);
+}
+
+/** x · Φ(x), the exact GELU (Hendrycks and Gimpel, arXiv 1606.08415). */
+export function gelu(x: Tensor): Tensor {
+  return withGradient((...args) => {
+    const [x, save] = args as unknown as [Tensor, Save];
+    const cumulative = tf.mul(0.5, tf.add(1, tf.erf(tf.mul(x, Math.SQRT1_2))));
+    save([x, cumulative]);
+    return {
+      value: tf.mul(x, cumulative),
+      gradFunc: (dy, saved) => {
+        const [x, cumulative] = saved as [Tensor, Tensor];
+        const density = tf.mul(tf.exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+        return [tf.mul(dy, tf.add(cumulative, tf.mul(x, density)))];
+      },
+    };
+  }, x);
+}
+
+/**
+ * softmax(q·kᵀ/√c + mask)·v for q, k, v [h,t,c] (h heads of all samples, t tokens, c width of a head); `mask` [1,t,t] is
+ * added to the scores. Keeps the probabilities for the backward pass.
+ */
+export function attention(q: Tensor, k: Tensor, v: Tensor, mask?: Tensor): Tensor {
+  const alpha = q.shape.at(-1)! ** -0.5;
+  return withGradient(
+    (...args) => {
+      const [q, k, v, save] = args as unknown as [Tensor, Tensor, Tensor, Save];
+      const scores = matmul(q, k, { transposeB: true, alpha });
+      const probabilities = tf.softmax(mask === undefined ? scores : tf.add(scores, mask));
+      save([q, k, v, probabilities]);
+      return {
+        value: matmul(probabilities, v),
+        gradFunc: (dy, saved) => {
+          const [q, k, v, probabilities] = saved as [Tensor, Tensor, Tensor, Tensor];
+          const dProbabilities = matmul(dy, v, { transposeB: true });
+          const dScores = tf.mul(
+            probabilities,
+            tf.sub(dProbabilities, tf.sum(tf.mul(dProbabilities, probabilities), -1, true)),
+          );
+          return [
+            matmul(dScores, k, { alpha }),
+            matmul(dScores, q, { transposeA: true, alpha }),
+            matmul(probabilities, dy, { transposeA: true }),
+          ];
+        },
+      };
+    },
+    q,
+    k,
+    v,
+  );
+}
+
+/** Rows `indices` (int32, [n]) of table_Vd. Rows may repeat; their gradients add up. */
+export function rows(table: Tensor, indices: Tensor): Tensor {
+  const count = table.shape[0]!;
+  return withGradient((...args) => {
+    const [table] = args as unknown as [Tensor, Save];
+    return {
+      value: tf.gather(table, indices),
+      gradFunc: (dy) => [tf.unsortedSegmentSum(dy as never, indices as never, count)],
+    };
+  }, table);
+}
+
+/** x with rows of Euclidean length 1. */
+export function l2Normalize(x: Tensor): Tensor {
+  return tf.div(x, tf.sqrt(tf.sum(tf.square(x), -1, true)));
+}
