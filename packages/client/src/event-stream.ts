@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { ClipyardError, type JobEvent, jobEventSchema } from '@clipyard/contracts';
+import { backoff, sleep } from '@clipyard/runtime';
 import { createParser } from 'eventsource-parser';
 import type { Transport } from './transport.js';
 
@@ -26,13 +26,13 @@ export async function* eventStream(
   options: EventStreamOptions,
 ): AsyncGenerator<JobEvent, void, undefined> {
   let lastId = request.after;
-  let failures = 0;
+  const delays = backoff({ initialMs: options.initialDelayMs, maxMs: options.maxDelayMs });
   let lostAt = performance.now();
   for (;;) {
     request.signal?.throwIfAborted();
     try {
       for await (const message of connection(transport, jobId, lastId, request.signal, options)) {
-        failures = 0;
+        delays.reset();
         lostAt = performance.now();
         if (message === 'alive') continue;
         if (message === 'end') return;
@@ -44,8 +44,7 @@ export async function* eventStream(
       const coded = ClipyardError.from(error);
       if (!coded.retryable || performance.now() - lostAt > options.giveUpMs) throw coded;
     }
-    const waitMs = Math.min(options.initialDelayMs * 2 ** failures++, options.maxDelayMs);
-    await delay(waitMs * (0.5 + Math.random() / 2), undefined, { signal: request.signal });
+    await sleep(delays.next(), request);
   }
 }
 

@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { ClipyardError, ERRORS, type ErrorCode, problemSchema } from '@clipyard/contracts';
+import { backoff, sleep } from '@clipyard/runtime';
 
 export interface TransportOptions {
   /** Root of the server, such as `http://127.0.0.1:7070`. */
@@ -47,6 +47,7 @@ export class Transport {
 
   /** Throws the server's coded error, `server_unreachable`, or the signal's reason. */
   async request(path: string, options: RequestOptions = {}): Promise<Answer> {
+    const delays = backoff({ initialMs: this.#options.retryDelayMs, maxMs: MAX_RETRY_AFTER_MS });
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#once(path, options);
@@ -55,9 +56,7 @@ export class Transport {
         if (!(error instanceof Failure)) throw error;
         const last = attempt >= this.#options.attempts;
         if (last || !error.transient || options.repeatable !== true) throw error.coded;
-        await delay(error.retryAfterMs ?? this.#options.retryDelayMs * 2 ** (attempt - 1), undefined, {
-          signal: options.signal,
-        });
+        await sleep(error.retryAfterMs ?? delays.next(), options);
       }
     }
   }

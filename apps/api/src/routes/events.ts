@@ -1,0 +1,82 @@
+import { Readable } from 'node:stream';
+import { isFinalJobState, type JobEvent } from '@clipyard/contracts';
+import type { ControlPlane } from '@clipyard/control';
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { parseQuery, resumeAfter } from '../request-input.js';
+
+const querySchema = z.object({ after: z.string().max(64).optional() });
+
+export interface EventRouteDeps {
+  readonly control: ControlPlane;
+  /** Ends every stream: the clients resume at another server. */
+  readonly draining: AbortSignal;
+}
+
+/**
+ * `GET /v1/jobs/:id/events`: server-sent events. It ends with an `end` event when the job has ended; a client that asks
+ * again gets 204, which stops an EventSource. Events are pulled from the store as fast as the client reads, so a slow
+ * one holds no backlog in memory.
+ */
+export function eventRoutes(server: FastifyInstance, deps: EventRouteDeps, options: { heartbeatMs: number }): void {
+  server.get<{ Params: { id: string } }>('/v1/jobs/:id/events', { exposeHeadRoute: false }, async (request, reply) => {
+    const after = resumeAfter(request, parseQuery(querySchema, request).after);
+    const job = await deps.control.getJob(request.params.id);
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort());
+    const signal = AbortSignal.any([gone.signal, deps.draining]);
+    const events = deps.control
+      .events(job.id, { ...(after === undefined ? {} : { after }), signal })
+      [Symbol.asyncIterator]();
+    const first = events.next();
+    if (isFinalJobState(job.state) && (await first).done === true) return reply.code(204).send();
+    reply
+      .header('cache-control', 'no-store')
+      .header('x-accel-buffering', 'no')
+      .type('text/event-stream; charset=utf-8');
+    return reply.send(Readable.from(frames(events, first, signal, options.heartbeatMs), { objectMode: false }));
+  });
+}
+
+async function* frames(
+  events: AsyncIterator<JobEvent>,
+  first: Promise<IteratorResult<JobEvent>>,
+  signal: AbortSignal,
+  heartbeatMs: number,
+): AsyncGenerator<string, void, undefined> {
+  let next = first;
+  try {
+    // Sent at once, so that the client sees the connection open before the first event.
+    yield 'retry: 1000\n\n';
+    for (;;) {
+      const result = await withinMs(next, heartbeatMs);
+      if (result === undefined) {
+        yield ': heartbeat\n\n';
+      } else if (result.done === true) {
+        if (!signal.aborted) yield 'event: end\ndata: {}\n\n';
+        return;
+      } else {
+        const event = result.value;
+        yield `id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
+        next = events.next();
+      }
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    await events.return?.();
+  }
+}
+
+/** The value of the promise, or undefined when it takes longer. */
+async function withinMs<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, ms, undefined);
+  });
+  try {
+    return await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

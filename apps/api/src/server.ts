@@ -1,0 +1,85 @@
+import { fieldError, LIMITS, type RunSpec } from '@clipyard/contracts';
+import type { ControlPlane } from '@clipyard/control';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { badUrl, installProblems, sendProblem } from './problems.js';
+import { eventRoutes } from './routes/events.js';
+import { healthRoutes } from './routes/health.js';
+import { jobRoutes } from './routes/jobs.js';
+import { nodeRoutes } from './routes/nodes.js';
+
+export interface ServerDeps {
+  readonly control: ControlPlane;
+  readonly checkModel: (model: RunSpec['model']) => void;
+  readonly logger: FastifyBaseLogger;
+  readonly newRequestId: () => string;
+}
+
+export interface ServerOptions {
+  /** `health`: nothing but the health routes, for a process that is no API. */
+  readonly routes?: 'all' | 'health';
+  /** Time between comments on a silent event stream, ms; default 15 s. */
+  readonly heartbeatMs?: number;
+}
+
+/** The REST API over a control plane, not yet listening. `close()` ends event streams, finishes requests, then closes. */
+export function buildServer(deps: ServerDeps, options: ServerOptions = {}): FastifyInstance {
+  const draining = new AbortController();
+  const server = Fastify({
+    loggerInstance: deps.logger,
+    bodyLimit: LIMITS.requestBodyBytes,
+    genReqId: deps.newRequestId,
+    requestIdHeader: false,
+    // While it drains it still answers on the connections it has; new ones go elsewhere.
+    return503OnClosing: false,
+    frameworkErrors: (error, request, reply) => {
+      request.log.info({ code: error.code }, error.message);
+      sendProblem(reply as FastifyReply, request as FastifyRequest, badUrl(request.url));
+    },
+  });
+  server.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+  });
+  server.addHook('preClose', async () => draining.abort());
+  installProblems(server);
+  healthRoutes(server, { control: deps.control, draining: draining.signal });
+  if (options.routes !== 'health') {
+    jobRoutes(server, deps);
+    nodeRoutes(server, deps);
+    eventRoutes(
+      server,
+      { control: deps.control, draining: draining.signal },
+      { heartbeatMs: options.heartbeatMs ?? 15_000 },
+    );
+  }
+  return server;
+}
+
+/** Listens and resolves with the URL. Throws `port_taken` or `config_invalid`, naming PORT or HOST. */
+export async function listen(server: FastifyInstance, { host, port }: { host: string; port: number }): Promise<string> {
+  try {
+    return await server.listen({ host, port });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE') {
+      const remedy = 'Stop the program that uses it, or set PORT to another port; PORT=0 picks a free one.';
+      throw fieldError('port_taken', { path: 'PORT', message: `is in use on ${host}`, value: port, remedy });
+    }
+    if (code === 'EACCES') {
+      throw fieldError('config_invalid', {
+        path: 'PORT',
+        message: 'may not be used by this user',
+        value: port,
+        remedy: 'Use a port from 1024 on.',
+      });
+    }
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+      throw fieldError('config_invalid', {
+        path: 'HOST',
+        message: 'is no address of this machine',
+        value: host,
+        remedy: 'Use 127.0.0.1 or 0.0.0.0.',
+      });
+    }
+    throw error;
+  }
+}
