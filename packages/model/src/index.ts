@@ -1,1 +1,13 @@
-export {};
+export { type ModelConfig, parseModelConfig } from './model-config.js';
+export {
+  decayMask,
+  type Initializer,
+  initializeParameters,
+  type ParameterSpec,
+  parameterLayout,
+  parameterSpecs,
+} from './parameters.js';
+export { presetNames, resolveModelConfig } from './presets.js';
+export type { SerializedTokenizer, Tokenizer } from './tokenizer.js';
+export { encodeImage, encodeText, endOfTextRows, type Parameters } from './towers.js';
+export { buildWordTokenizer, loadTokenizer, WordTokenizer } from './word-tokenizer.js';

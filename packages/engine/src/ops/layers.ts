@@ -200,10 +200,11 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, mask?: Tensor): Tenso
 export function rows(table: Tensor, indices: Tensor): Tensor {
   const count = table.shape[0]!;
   return withGradient((...args) => {
-    const [table] = args as unknown as [Tensor, Save];
+    const [table, save] = args as unknown as [Tensor, Save];
+    save([indices]);
     return {
       value: tf.gather(table, indices),
-      gradFunc: (dy) => [tf.unsortedSegmentSum(dy as never, indices as never, count)],
+      gradFunc: (dy, [indices]) => [tf.unsortedSegmentSum(dy as never, indices as never, count)],
     };
   }, table);
 }

@@ -1,0 +1,118 @@
+import { CounterRandom, FlatLayout } from '@clipyard/tensor';
+import type { ModelConfig } from './model-config.js';
+
+/** How a parameter begins, as open_clip and PyTorch's default layers do it. */
+export type Initializer =
+  | { readonly type: 'constant'; readonly value: number }
+  | { readonly type: 'normal'; readonly std: number }
+  /** Uniform in [-bound, bound). */
+  | { readonly type: 'uniform'; readonly bound: number };
+
+export interface ParameterSpec {
+  /** open_clip's name. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly init: Initializer;
+  /** Weight decay applies: open_clip's rule, everything of two dimensions or more that is no gain, bias or logit scale. */
+  readonly decay: boolean;
+}
+
+const constant = (value: number): Initializer => ({ type: 'constant', value });
+const normal = (std: number): Initializer => ({ type: 'normal', std });
+/** PyTorch's default of Linear and Conv2d, weight and bias alike: kaiming_uniform(a = √5). */
+const fanIn = (inputs: number): Initializer => ({ type: 'uniform', bound: 1 / Math.sqrt(inputs) });
+
+interface BlockInit {
+  readonly inProj: Initializer;
+  readonly outProj: Initializer;
+  readonly fc: Initializer;
+  readonly proj: Initializer;
+}
+
+/** Every parameter of the model with open_clip's names and shapes, in open_clip's order. */
+export function parameterSpecs(config: ModelConfig, initTemperature = 0.07): ParameterSpec[] {
+  const specs: ParameterSpec[] = [];
+  const add = (name: string, shape: number[], init: Initializer): void => {
+    specs.push({ name, shape, init, decay: shape.length >= 2 && !/bn|ln|bias|logit_scale/.test(name) });
+  };
+  const { vision_cfg: vision, text_cfg: text, embed_dim: embed } = config;
+  const norm = (name: string, width: number): void => {
+    add(`${name}.weight`, [width], constant(1));
+    add(`${name}.bias`, [width], constant(0));
+  };
+  const block = (prefix: string, width: number, hidden: number, init: BlockInit): void => {
+    norm(`${prefix}.ln_1`, width);
+    add(`${prefix}.attn.in_proj_weight`, [3 * width, width], init.inProj);
+    add(`${prefix}.attn.in_proj_bias`, [3 * width], constant(0));
+    add(`${prefix}.attn.out_proj.weight`, [width, width], init.outProj);
+    add(`${prefix}.attn.out_proj.bias`, [width], constant(0));
+    norm(`${prefix}.ln_2`, width);
+    add(`${prefix}.mlp.c_fc.weight`, [hidden, width], init.fc);
+    add(`${prefix}.mlp.c_fc.bias`, [hidden], fanIn(width));
+    add(`${prefix}.mlp.c_proj.weight`, [width, hidden], init.proj);
+    add(`${prefix}.mlp.c_proj.bias`, [width], fanIn(hidden));
+  };
+
+  add('positional_embedding', [text.context_length, text.width], normal(0.01));
+  add('text_projection', [text.width, embed], normal(text.width ** -0.5));
+  add('logit_scale', [], constant(Math.log(1 / initTemperature)));
+
+  const patches = (vision.image_size / vision.patch_size) ** 2;
+  const scale = vision.width ** -0.5;
+  add('visual.class_embedding', [vision.width], normal(scale));
+  add('visual.positional_embedding', [patches + 1, vision.width], normal(scale));
+  add('visual.proj', [vision.width, embed], normal(scale));
+  add(
+    'visual.conv1.weight',
+    [vision.width, 3, vision.patch_size, vision.patch_size],
+    fanIn(3 * vision.patch_size ** 2),
+  );
+  norm('visual.ln_pre', vision.width);
+  const visionHidden = Math.floor(vision.width * vision.mlp_ratio);
+  for (let layer = 0; layer < vision.layers; layer++) {
+    block(`visual.transformer.resblocks.${layer}`, vision.width, visionHidden, {
+      // xavier_uniform over [3w, w]: bound √(6 / 4w)
+      inProj: { type: 'uniform', bound: Math.sqrt(6 / (4 * vision.width)) },
+      outProj: fanIn(vision.width),
+      fc: fanIn(vision.width),
+      proj: fanIn(visionHidden),
+    });
+  }
+  norm('visual.ln_post', vision.width);
+
+  const projStd = text.width ** -0.5 * (2 * text.layers) ** -0.5;
+  for (let layer = 0; layer < text.layers; layer++) {
+    block(`transformer.resblocks.${layer}`, text.width, Math.floor(text.width * text.mlp_ratio), {
+      inProj: normal(text.width ** -0.5),
+      outProj: normal(projStd),
+      fc: normal((2 * text.width) ** -0.5),
+      proj: normal(projStd),
+    });
+  }
+  add('token_embedding.weight', [text.vocab_size, text.width], normal(0.02));
+  norm('ln_final', text.width);
+  return specs;
+}
+
+export const parameterLayout = (specs: readonly ParameterSpec[]): FlatLayout => new FlatLayout(specs);
+
+/** Fills the flat buffer with initial values; tensor i draws from stream i of the seed, so values do not depend on ranks. */
+export function initializeParameters(
+  specs: readonly ParameterSpec[],
+  layout: FlatLayout,
+  seed: number,
+  buffer: Float32Array,
+): void {
+  specs.forEach(({ name, init }, index) => {
+    const view = layout.view(buffer, name);
+    const random = new CounterRandom(seed, index + 1);
+    if (init.type === 'constant') view.fill(init.value);
+    else if (init.type === 'normal') random.fillNormal(view, { mean: 0, std: init.std });
+    else random.fillUniform(view, { low: -init.bound, high: init.bound });
+  });
+}
+
+/** 1 where weight decay applies and 0 elsewhere, flat as the parameters. */
+export function decayMask(specs: readonly ParameterSpec[], layout: FlatLayout, buffer: Float32Array): void {
+  for (const { name, decay } of specs) layout.view(buffer, name).fill(decay ? 1 : 0);
+}

@@ -1,0 +1,152 @@
+import {
+  attention,
+  gelu,
+  l2Normalize,
+  layerNorm,
+  linear,
+  normLinear,
+  quickGelu,
+  rows,
+  type Tensor,
+  tf,
+} from '@clipyard/engine';
+import type { ModelConfig } from './model-config.js';
+
+/**
+ * The two towers of CLIP (arXiv 2103.00020) in open_clip's structure. Legend: m samples, t tokens a sample, w width,
+ * h heads, D embedding dimension, n = m·t rows. Parameters come by open_clip's names.
+ */
+export type Parameters = Readonly<Record<string, Tensor>>;
+
+interface Layout {
+  readonly samples: number;
+  readonly tokens: number;
+  readonly width: number;
+  readonly heads: number;
+}
+
+/** Picks the rows that are read after the last block: one a sample. */
+type PickRows = (x_nw: Tensor) => Tensor;
+
+/** Embeddings of length 1 [m,D] of pictures [m,S,S,3] (normalised, channels last). */
+export function encodeImage(config: ModelConfig, parameters: Parameters, images: Tensor): Tensor {
+  const { image_size: size, patch_size: patch, width, head_width: headWidth, layers } = config.vision_cfg;
+  const samples = images.shape[0]!;
+  const grid = size / patch;
+  const tokens = grid * grid + 1;
+  const p = (name: string): Tensor => parameters[`visual.${name}`]!;
+
+  // A convolution with stride = kernel is a product of flattened patches, in PyTorch's order: channel, row, column.
+  const patches = tf.reshape(
+    tf.transpose(tf.reshape(images, [samples, grid, patch, grid, patch, 3]), [0, 1, 3, 5, 2, 4]),
+    [samples * grid * grid, 3 * patch * patch],
+  );
+  const embedded = tf.matMul(patches, tf.reshape(p('conv1.weight'), [width, 3 * patch * patch]), false, true);
+  const classToken = tf.tile(tf.reshape(p('class_embedding'), [1, 1, width]), [samples, 1, 1]);
+  const sequence = tf.add(
+    tf.concat([classToken, tf.reshape(embedded, [samples, grid * grid, width])], 1),
+    p('positional_embedding'),
+  );
+  let x = layerNorm(tf.reshape(sequence, [samples * tokens, width]), p('ln_pre.weight'), p('ln_pre.bias'));
+
+  const layout: Layout = { samples, tokens, width, heads: width / headWidth };
+  const classRows: PickRows = (rows) =>
+    tf.reshape(tf.slice(tf.reshape(rows, [samples, tokens, width]), [0, 0, 0], [-1, 1, -1]), [samples, width]);
+  for (let layer = 0; layer < layers; layer++) {
+    x = block(
+      x,
+      parameters,
+      `visual.transformer.resblocks.${layer}`,
+      layout,
+      config.quick_gelu,
+      undefined,
+      layer === layers - 1 ? classRows : undefined,
+    );
+  }
+  return l2Normalize(tf.matMul(layerNorm(x, p('ln_post.weight'), p('ln_post.bias')), p('proj') as never));
+}
+
+/**
+ * Embeddings of length 1 [m,D] of captions: `tokens` int32 [m,t]; `ends` int32 [m], the row of each caption's
+ * end-of-text token among all m·t rows, as `endOfTextRows` gives it.
+ */
+export function encodeText(config: ModelConfig, parameters: Parameters, tokens: Tensor, ends: Tensor): Tensor {
+  const { context_length: length, width, heads, layers } = config.text_cfg;
+  const samples = tokens.shape[0]!;
+  const embedded = rows(parameters['token_embedding.weight']!, tf.reshape(tokens, [samples * length]));
+  const sequence = tf.add(tf.reshape(embedded, [samples, length, width]), parameters.positional_embedding!);
+  let x = tf.reshape(sequence, [samples * length, width]) as Tensor;
+  const mask = causalMask(length);
+  const layout: Layout = { samples, tokens: length, width, heads };
+  const endRows: PickRows = (all) => rows(all, ends);
+  for (let layer = 0; layer < layers; layer++) {
+    x = block(
+      x,
+      parameters,
+      `transformer.resblocks.${layer}`,
+      layout,
+      config.quick_gelu,
+      mask,
+      layer === layers - 1 ? endRows : undefined,
+    );
+  }
+  return l2Normalize(
+    tf.matMul(
+      layerNorm(x, parameters['ln_final.weight']!, parameters['ln_final.bias']!),
+      parameters.text_projection! as never,
+    ),
+  );
+}
+
+/** For each row of `tokens` [m·t] the index of its largest token among all rows: end-of-text has the largest id. */
+export function endOfTextRows(tokens: Int32Array, contextLength: number): Int32Array {
+  const ends = new Int32Array(tokens.length / contextLength);
+  for (let sample = 0; sample < ends.length; sample++) {
+    let end = sample * contextLength;
+    for (let i = end; i < (sample + 1) * contextLength; i++) if (tokens[i]! > tokens[end]!) end = i;
+    ends[sample] = end;
+  }
+  return ends;
+}
+
+/** Residual attention block, pre-norm. With `pick`, what follows attention runs on the picked rows only. */
+function block(
+  x: Tensor,
+  parameters: Parameters,
+  prefix: string,
+  layout: Layout,
+  quick: boolean,
+  mask?: Tensor,
+  pick?: PickRows,
+): Tensor {
+  const { samples, tokens, width, heads } = layout;
+  const p = (name: string): Tensor => parameters[`${prefix}.${name}`]!;
+  const headWidth = width / heads;
+
+  const qkv = normLinear(x, p('ln_1.weight'), p('ln_1.bias'), p('attn.in_proj_weight'), p('attn.in_proj_bias'));
+  const byHead = tf.transpose(tf.reshape(qkv, [samples, tokens, 3 * heads, headWidth]), [0, 2, 1, 3]);
+  const [q, k, v] = tf.split(byHead, 3, 1).map((part) => tf.reshape(part, [samples * heads, tokens, headWidth])) as [
+    Tensor,
+    Tensor,
+    Tensor,
+  ];
+  const mixed = tf.reshape(attention(q, k, v, mask), [samples, heads, tokens, headWidth]);
+  let attended = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [samples * tokens, width]) as Tensor;
+
+  let residual = x;
+  if (pick !== undefined) {
+    attended = pick(attended);
+    residual = pick(residual);
+  }
+  const afterAttention = linear(attended, p('attn.out_proj.weight'), p('attn.out_proj.bias'), residual);
+  const hidden = normLinear(afterAttention, p('ln_2.weight'), p('ln_2.bias'), p('mlp.c_fc.weight'), p('mlp.c_fc.bias'));
+  const activated = quick ? quickGelu(hidden) : gelu(hidden);
+  return linear(activated, p('mlp.c_proj.weight'), p('mlp.c_proj.bias'), afterAttention);
+}
+
+/** [1,t,t] to add to scores: a token sees itself and what is before it. */
+function causalMask(tokens: number): Tensor {
+  const mask = new Float32Array(tokens * tokens);
+  for (let row = 0; row < tokens; row++) mask.fill(-1e9, row * tokens + row + 1, (row + 1) * tokens);
+  return tf.tensor(mask, [1, tokens, tokens]);
+}
