@@ -1,4 +1,4 @@
-import { type DestinationStream, destination, type Logger, type LoggerOptions, pino, stdTimeFunctions } from 'pino';
+import { type DestinationStream, type Logger, type LoggerOptions, pino, stdTimeFunctions } from 'pino';
 
 export type { Logger };
 
@@ -10,7 +10,7 @@ export interface CreateLoggerOptions {
   /** File to append to, its directory made if missing; unset: stdout. */
   readonly file?: string;
   /** Where lines go instead, for tests. */
-  readonly stream?: DestinationStream;
+  readonly destination?: DestinationStream;
   /** Fields that stand in every line. */
   readonly fields?: Readonly<Record<string, unknown>>;
 }
@@ -19,7 +19,7 @@ export interface CreateLoggerOptions {
 const SECRET_FIELDS = ['secret', 'password', 'token', 'authorization', 'cookie', 'databaseUrl', 'redisUrl', 'apiKey'];
 
 /** A pino logger that writes JSON lines with ISO times and level names, secrets replaced by `[redacted]`. */
-export function createLogger({ name, level = 'info', file, stream, fields = {} }: CreateLoggerOptions): Logger {
+export function createLogger({ name, level = 'info', file, destination, fields = {} }: CreateLoggerOptions): Logger {
   const options: LoggerOptions = {
     name,
     level,
@@ -29,7 +29,7 @@ export function createLogger({ name, level = 'info', file, stream, fields = {} }
     redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]), censor: '[redacted]' },
   };
   // Synchronous: the last lines before a crash are the ones that matter.
-  return pino(options, stream ?? destination({ dest: file ?? 1, append: true, mkdir: true, sync: true }));
+  return pino(options, destination ?? pino.destination({ dest: file ?? 1, append: true, mkdir: true, sync: true }));
 }
 
 /** The URL with its password replaced, for messages; what is no URL is returned as it is. */

@@ -1,1 +1,9 @@
+export { allclose, expectAllClose, type Tolerance } from './allclose.js';
+export { expectBitwise } from './bitwise.js';
 export { type BlobStoreFixture, blobStoreSuite } from './blob-store-suite.js';
+export { type FakeClock, fakeClock } from './fake-clock.js';
+export { formulaValues, formulaWords } from './formula-values.js';
+export { type GroupSet, groupSuite } from './group-suite.js';
+export { type LinkPair, linkSuite } from './link-suite.js';
+export { combine, referenceGroups } from './reference-group.js';
+export { sampleBytes, sampleFloats } from './sample-values.js';
