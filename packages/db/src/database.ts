@@ -1,0 +1,132 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ClipyardError } from '@clipyard/contracts';
+import { PrismaPg } from '@prisma/adapter-pg';
+import { AdvisoryLock } from './advisory-lock.js';
+import { Prisma, PrismaClient } from './generated/client.js';
+import { Listener } from './listener.js';
+import { createRepositories, type Repositories } from './repositories/repositories.js';
+
+export interface DatabaseOptions {
+  readonly url: string;
+  /** Most connections of the pool. Default 10. */
+  readonly connections?: number;
+}
+
+/** Opens the database; it must have been migrated. Throws `database_unavailable`. */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const adapter = new PrismaPg({ connectionString: options.url, max: options.connections ?? 10 });
+  const client = new PrismaClient({ adapter });
+  const database = new Database(client, options.url);
+  try {
+    await database.ping();
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+  return database;
+}
+
+/** Times that a transaction is tried when the database asks for it (deadlock, write conflict). */
+const TRANSACTION_TRIES = 5;
+const TRANSACTION_TIMEOUT_MS = 20_000;
+
+export class Database {
+  readonly #client: PrismaClient;
+  readonly #url: string;
+  readonly #repositories: Repositories;
+  #listener: Promise<Listener> | undefined;
+
+  constructor(client: PrismaClient, url: string) {
+    this.#client = client;
+    this.#url = url;
+    this.#repositories = createRepositories(client);
+  }
+
+  /** Reads outside a transaction. Throws `database_unavailable`. */
+  async read<T>(work: (repositories: Repositories) => Promise<T>): Promise<T> {
+    try {
+      return await work(this.#repositories);
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+
+  /**
+   * Runs `work` in one transaction (read committed), again from the start when the database asks for it, so it must
+   * have no other effects. Throws what `work` throws, or `database_unavailable`.
+   */
+  async transaction<T>(
+    work: (repositories: Repositories) => Promise<T>,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      options.signal?.throwIfAborted();
+      try {
+        return await this.#client.$transaction((client) => work(createRepositories(client)), {
+          maxWait: TRANSACTION_TIMEOUT_MS,
+          timeout: TRANSACTION_TIMEOUT_MS,
+        });
+      } catch (error) {
+        if (!isRetryable(error) || tries === TRANSACTION_TRIES) throw translate(error);
+        await sleep(Math.random() * 20 * tries);
+      }
+    }
+  }
+
+  /** Throws `database_unavailable` unless the database answers. */
+  async ping(): Promise<void> {
+    try {
+      await this.#client.$queryRaw`SELECT 1`;
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+
+  /** The one connection of this process that listens for notifications. */
+  async listener(): Promise<Listener> {
+    this.#listener ??= Listener.connect(this.#url);
+    return await this.#listener;
+  }
+
+  /** Takes a lock that one session in the whole database may hold, or returns undefined when it is held. */
+  async tryLock(key: string): Promise<AdvisoryLock | undefined> {
+    return await AdvisoryLock.tryAcquire(this.#url, key);
+  }
+
+  async close(): Promise<void> {
+    await (await this.#listener)?.close();
+    await this.#client.$disconnect();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function isRetryable(error: unknown): boolean {
+  if (error instanceof Prisma.PrismaClientKnownRequestError) {
+    // P2034: write conflict or deadlock; P2010: a raw query failed, with PostgreSQL's code in the message.
+    return (
+      error.code === 'P2034' ||
+      (error.code === 'P2010' && /40P01|40001/.test(JSON.stringify(error.meta) + error.message))
+    );
+  }
+  return false;
+}
+
+const UNREACHABLE =
+  /ECONNREFUSED|ECONNRESET|Can't reach database|Connection terminated|P1001|P1017|57P0[123]|the database system is/;
+
+function translate(error: unknown): unknown {
+  if (error instanceof ClipyardError || !(error instanceof Error)) return error;
+  const { code } = error as { code?: string };
+  const text = `${code ?? ''} ${error.message} ${error.cause instanceof Error ? error.cause.message : ''}`;
+  if (!UNREACHABLE.test(text)) return error;
+  return new ClipyardError(
+    'database_unavailable',
+    `The database is out of reach: ${error.message.trim().split('\n').at(-1)}`,
+    {
+      cause: error,
+    },
+  );
+}

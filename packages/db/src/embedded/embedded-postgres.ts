@@ -1,0 +1,214 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ClipyardError } from '@clipyard/contracts';
+import pg from 'pg';
+import { ensureCluster, isAlive, ROLE } from './cluster.js';
+import { type Layout, prepareLayout, readPassword } from './layout.js';
+import {
+  accepts,
+  freePort,
+  logTail,
+  type PostmasterFile,
+  readPostmasterFile,
+  removeStalePostmasterFile,
+  spawnPostmaster,
+} from './postmaster.js';
+import { Watchdog } from './watchdog.js';
+
+export interface EmbeddedPostgresOptions {
+  /** Holds the data, the password and the log; made when missing. */
+  readonly directory: string;
+  /** Preferred port; default: the one used last. Another is taken when it is in use. */
+  readonly port?: number;
+  /** False for tests: quicker, and lost with the machine. Default true. */
+  readonly durable?: boolean;
+  /** How long the server outlives an owner that was killed, ms. Default 60,000. */
+  readonly orphanGraceMs?: number;
+}
+
+const START_TIMEOUT_MS = 60_000;
+const POLL_MS = 15;
+const DATABASE = 'clipyard';
+/** Session advisory lock, held shared by every process that uses the server: the last one out stops it. */
+const USERS_LOCK = [7070, 1] as const;
+
+interface Session {
+  /** Holds the lock of this user. */
+  readonly client: pg.Client;
+  readonly postmaster: PostmasterFile;
+  readonly url: string;
+}
+
+/**
+ * A real PostgreSQL server from npm, on the loopback interface, with its data in a directory of ours. It is shared by
+ * the processes that name the same directory, and stops with the last of them; one left by a killed process is used on.
+ */
+export class EmbeddedPostgres {
+  readonly #options: Required<Omit<EmbeddedPostgresOptions, 'port'>> & { port: number | undefined };
+  readonly #watchdog = new Watchdog();
+  #session: Session | undefined;
+
+  constructor(options: EmbeddedPostgresOptions) {
+    this.#options = { durable: true, orphanGraceMs: 60_000, port: undefined, ...options };
+  }
+
+  /** The connection URL; only between `start` and `stop`. */
+  get url(): string {
+    if (this.#session === undefined) throw new Error('the embedded PostgreSQL is not running');
+    return this.#session.url;
+  }
+
+  /** Starts the server or joins the running one. Throws `database_unavailable`, `config_invalid`. */
+  async start(options: { signal?: AbortSignal } = {}): Promise<string> {
+    if (this.#session !== undefined) return this.#session.url;
+    const signal = AbortSignal.any([
+      AbortSignal.timeout(START_TIMEOUT_MS),
+      ...(options.signal ? [options.signal] : []),
+    ]);
+    const layout = await prepareLayout(this.#options.directory);
+    const password = await readPassword(layout.passwordFile);
+    await ensureCluster(layout, password, this.#options.durable);
+    for (;;) {
+      if (signal.aborted) throw await unavailable(layout, signal.reason);
+      const postmaster = await this.#running(layout, signal);
+      if (postmaster === undefined) continue;
+      const client = await this.#join(postmaster, password);
+      if (client === undefined) continue;
+      await this.#watchdog.watch({
+        ownerFile: layout.ownerFile,
+        postmasterPid: postmaster.pid,
+        graceMs: this.#options.orphanGraceMs,
+      });
+      await writeFile(layout.portFile, String(postmaster.port));
+      this.#session = {
+        client,
+        postmaster,
+        url: connectionUrl(password, postmaster.port, DATABASE),
+      };
+      return this.#session.url;
+    }
+  }
+
+  /** Leaves the server, and stops it when nobody else uses it. */
+  async stop(): Promise<void> {
+    const session = this.#session;
+    this.#session = undefined;
+    if (session === undefined) return;
+    this.#watchdog.stop();
+    streamOf(session.client).ref();
+    if (await isLastUser(session.client)) await shutDown(session.postmaster.pid);
+    await session.client.end();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /** The server that runs in the cluster, started if there is none; undefined: look again. */
+  async #running(layout: Layout, signal: AbortSignal): Promise<PostmasterFile | undefined> {
+    const found = await readPostmasterFile(layout.dataDir);
+    if (found !== undefined) {
+      await removeStalePostmasterFile(layout.dataDir, found);
+      if (isAlive(found.pid) && (await accepts(found.port))) return found;
+    }
+    const port = await freePort(this.#options.port ?? (await lastPort(layout)));
+    const { child, logStart } = await spawnPostmaster(layout, port, this.#options.durable);
+    while (child.exitCode === null && child.signalCode === null && !signal.aborted) {
+      const own = await readPostmasterFile(layout.dataDir);
+      if (own?.pid === child.pid && own?.ready) return own;
+      await sleep(POLL_MS);
+    }
+    // A port that was taken in the meantime, another process that was quicker or is stopping, or a real failure.
+    const tail = await logTail(layout, logStart);
+    if (!/Address already in use|lock file "postmaster\.pid"|shared memory block/.test(tail)) {
+      throw await unavailable(layout, signal.reason);
+    }
+    await sleep(100);
+    return undefined;
+  }
+
+  /** A connection that counts as a user of the server; undefined when the server is starting, stopping or not ours. */
+  async #join(postmaster: PostmasterFile, password: string): Promise<pg.Client | undefined> {
+    const admin = new pg.Client({ connectionString: connectionUrl(password, postmaster.port, 'postgres') });
+    admin.on('error', ignoreLostConnection);
+    try {
+      await admin.connect();
+      const exists = await admin.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE]);
+      if (exists.rowCount === 0) await admin.query(`CREATE DATABASE ${DATABASE}`);
+      // The shared lock is refused only while the last user is stopping the server.
+      const joined = await admin.query<{ ok: boolean }>('SELECT pg_try_advisory_lock_shared($1, $2) AS ok', [
+        ...USERS_LOCK,
+      ]);
+      if (joined.rows[0]!.ok) {
+        streamOf(admin).unref();
+        return admin;
+      }
+    } catch (error) {
+      const { code } = error as { code?: string };
+      // Starting up or shutting down, gone, or raced by another process that made the database.
+      if (!['57P03', '57P01', 'ECONNREFUSED', 'ECONNRESET', '42P04', '23505'].includes(code ?? '')) {
+        await admin.end();
+        throw ClipyardError.from(error, 'database_unavailable');
+      }
+    }
+    await admin.end();
+    await sleep(POLL_MS);
+    return undefined;
+  }
+}
+
+/** A lost connection shows at the next query; without a listener it would end the process. */
+function ignoreLostConnection(): void {}
+
+/** The socket below a client, which must not keep the process alive. */
+function streamOf(client: pg.Client): { ref(): void; unref(): void } {
+  return (client as unknown as { connection: { stream: { ref(): void; unref(): void } } }).connection.stream;
+}
+
+/** Gives up our share of the lock and tries for the whole; false also when the server went away before us. */
+async function isLastUser(client: pg.Client): Promise<boolean> {
+  try {
+    await client.query('SELECT pg_advisory_unlock_shared($1, $2)', [...USERS_LOCK]);
+    const { rows } = await client.query<{ last: boolean }>('SELECT pg_try_advisory_lock($1, $2) AS last', [
+      ...USERS_LOCK,
+    ]);
+    return rows[0]!.last;
+  } catch (error) {
+    // pg reports a connection that the server ended by these messages, without a code.
+    if (/Connection terminated|connection error|not queryable/i.test((error as Error).message)) return false;
+    throw error;
+  }
+}
+
+async function shutDown(pid: number): Promise<void> {
+  // PostgreSQL's fast shutdown, which ends open connections and writes everything out; then the immediate one.
+  for (const [kill, waitMs] of [
+    ['SIGINT', 30_000],
+    ['SIGQUIT', 5_000],
+  ] as const) {
+    if (!isAlive(pid)) return;
+    process.kill(pid, kill);
+    for (const end = performance.now() + waitMs; isAlive(pid) && performance.now() < end; ) await sleep(POLL_MS);
+  }
+}
+
+function connectionUrl(password: string, port: number, database: string): string {
+  return `postgresql://${ROLE}:${password}@127.0.0.1:${port}/${database}`;
+}
+
+async function lastPort(layout: Layout): Promise<number> {
+  try {
+    return Number(await readFile(layout.portFile, 'utf8'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
+    throw error;
+  }
+}
+
+async function unavailable(layout: Layout, cause: unknown): Promise<ClipyardError> {
+  return new ClipyardError(
+    'database_unavailable',
+    `The embedded PostgreSQL did not start; the end of ${layout.logFile}: ${await logTail(layout)}`,
+    { cause },
+  );
+}

@@ -1,0 +1,32 @@
+import type { JobEvent } from '@clipyard/contracts';
+import type { Event as EventRow } from '../generated/client.js';
+import { type Client, json } from './client.js';
+
+export type { EventRow };
+
+export class EventRepository {
+  readonly #client: Client;
+
+  constructor(client: Client) {
+    this.#client = client;
+  }
+
+  /**
+   * Writes an event and tells the listeners when the transaction commits. The caller holds the lock of the job's row:
+   * so ids of one job become visible in ascending order, and nobody who reads on from an id misses one.
+   */
+  async append(event: {
+    jobId: string;
+    type: JobEvent['type'];
+    epoch: number;
+    data: Readonly<Record<string, unknown>>;
+  }): Promise<void> {
+    await this.#client.event.create({ data: { ...event, data: json(event.data), at: new Date() } });
+    await this.#client.$executeRaw`SELECT pg_notify('clipyard_event', ${event.jobId})`;
+  }
+
+  /** Events of a job after an id, oldest first. */
+  async after(jobId: string, id: bigint, limit: number): Promise<EventRow[]> {
+    return await this.#client.event.findMany({ where: { jobId, id: { gt: id } }, orderBy: { id: 'asc' }, take: limit });
+  }
+}

@@ -1,0 +1,99 @@
+import type { NodeState } from '@clipyard/contracts';
+import type { Node as NodeRow, Slot as SlotRow } from '../generated/client.js';
+import type { Client } from './client.js';
+
+export type { NodeRow, SlotRow };
+export type NodeWithSlots = NodeRow & { readonly slots: SlotRow[] };
+
+export interface NodeData {
+  readonly name: string;
+  readonly pool: string;
+  readonly host: string;
+  readonly version: string;
+  readonly engines: readonly string[];
+}
+
+export interface FreeSlot {
+  readonly nodeId: string;
+  readonly index: number;
+}
+
+/** Nodes with their slots and leases. */
+export class NodeRepository {
+  readonly #client: Client;
+
+  constructor(client: Client) {
+    this.#client = client;
+  }
+
+  async find(id: string): Promise<NodeRow | null> {
+    return await this.#client.node.findUnique({ where: { id } });
+  }
+
+  async findByName(name: string): Promise<NodeRow | null> {
+    return await this.#client.node.findUnique({ where: { name } });
+  }
+
+  async list(): Promise<NodeWithSlots[]> {
+    return await this.#client.node.findMany({
+      include: { slots: { orderBy: { index: 'asc' } } },
+      orderBy: { name: 'asc' },
+    });
+  }
+
+  /** Makes the node ready with a fresh lease and `slots` slots; the row is made or taken over by its name. Returns the id. */
+  async register(id: string, data: NodeData, slots: number, leaseMs: number): Promise<string> {
+    const rows = await this.#client.$queryRaw<{ id: string }[]>`
+      INSERT INTO node (id, name, pool, state, host, version, engines, lease_expires_at)
+      VALUES (${id}, ${data.name}, ${data.pool}, 'ready', ${data.host}, ${data.version}, ${[...data.engines]}::text[],
+              clock_timestamp() + make_interval(secs => ${leaseMs / 1000}))
+      ON CONFLICT (name) DO UPDATE SET pool = excluded.pool, state = 'ready', host = excluded.host,
+        version = excluded.version, engines = excluded.engines, lease_expires_at = excluded.lease_expires_at,
+        registered_at = clock_timestamp()
+      RETURNING id`;
+    const nodeId = rows[0]!.id;
+    await this.#client.slot.deleteMany({ where: { nodeId, index: { gte: slots }, jobId: null } });
+    await this.#client.slot.createMany({
+      data: Array.from({ length: slots }, (_, index) => ({ nodeId, index })),
+      skipDuplicates: true,
+    });
+    return nodeId;
+  }
+
+  async setState(id: string, state: NodeState): Promise<void> {
+    await this.#client.node.update({ where: { id }, data: { state } });
+  }
+
+  /** Renews the lease by the database's clock; false when the node was given up or is unknown. */
+  async renewLease(id: string, leaseMs: number): Promise<boolean> {
+    const renewed = await this.#client.$executeRaw`
+      UPDATE node SET lease_expires_at = clock_timestamp() + make_interval(secs => ${leaseMs / 1000})
+      WHERE id = ${id} AND state IN ('ready', 'draining')`;
+    return renewed === 1;
+  }
+
+  /** Marks as lost the nodes whose lease ran out, and returns their names. */
+  async expire(): Promise<string[]> {
+    const rows = await this.#client.$queryRaw<{ name: string }[]>`
+      UPDATE node SET state = 'lost'
+      WHERE state IN ('ready', 'draining') AND lease_expires_at < clock_timestamp() RETURNING name`;
+    return rows.map((row) => row.name);
+  }
+
+  /**
+   * The free slots of ready nodes with a valid lease in a pool, locked until the transaction ends together with their
+   * nodes, so that neither another allocation nor the loss of a node comes between.
+   */
+  async lockFreeSlots(pool: string): Promise<FreeSlot[]> {
+    return await this.#client.$queryRaw<FreeSlot[]>`
+      SELECT s.node_id AS "nodeId", s.index FROM slot s JOIN node n ON n.id = s.node_id
+      WHERE n.pool = ${pool} AND n.state = 'ready' AND n.lease_expires_at > clock_timestamp() AND s.job_id IS NULL
+      ORDER BY s.node_id, s.index FOR UPDATE OF s FOR SHARE OF n`;
+  }
+
+  /** All slots ever registered in a pool, and the nodes that have them. */
+  async capacity(pool: string): Promise<{ nodes: number; slots: number }> {
+    const nodes = await this.#client.node.count({ where: { pool } });
+    return { nodes, slots: await this.#client.slot.count({ where: { node: { pool } } }) };
+  }
+}

@@ -1,0 +1,38 @@
+import type { Outbox as OutboxRow } from '../generated/client.js';
+import { type Client, json } from './client.js';
+
+export type { OutboxRow };
+
+/** Messages that are decided in the transaction that makes them necessary, and handed to the queue afterwards. */
+export class OutboxRepository {
+  readonly #client: Client;
+
+  constructor(client: Client) {
+    this.#client = client;
+  }
+
+  async add(queue: string, key: string, payload: unknown): Promise<void> {
+    await this.#client.outbox.create({ data: { queue, key, payload: json(payload) } });
+    await this.#client.$executeRaw`SELECT pg_notify('clipyard_outbox', '')`;
+  }
+
+  /** The oldest messages that are not sent, locked until the transaction ends; those that another relay holds are passed over. */
+  async lockUnsent(limit: number): Promise<OutboxRow[]> {
+    const rows = await this.#client.$queryRaw<{ id: bigint }[]>`
+      SELECT id FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT ${limit} FOR UPDATE SKIP LOCKED`;
+    return await this.#client.outbox.findMany({
+      where: { id: { in: rows.map((row) => row.id) } },
+      orderBy: { id: 'asc' },
+    });
+  }
+
+  async markSent(ids: readonly bigint[]): Promise<void> {
+    await this.#client.outbox.updateMany({ where: { id: { in: [...ids] } }, data: { sentAt: new Date() } });
+  }
+
+  /** Forgets messages sent longer ago than this; returns how many. */
+  async removeSent(olderThanMs: number): Promise<number> {
+    return await this.#client.$executeRaw`
+      DELETE FROM outbox WHERE sent_at < clock_timestamp() - make_interval(secs => ${olderThanMs / 1000})`;
+  }
+}
