@@ -111,6 +111,12 @@ describe('requests', () => {
     expect(calls).toBe(1);
   });
 
+  it('gives the health of a server that is not ready', async () => {
+    const health = { status: 'unavailable', checks: { database: 'no answer' } };
+    const client = await serve((_request, response) => json(response, 503, health));
+    expect(await client.health()).toEqual(health);
+  });
+
   it('does not repeat a cancel', async () => {
     let calls = 0;
     const client = await serve((_request, response) => {

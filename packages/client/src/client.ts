@@ -126,8 +126,10 @@ export class Client {
     return this.#items(nodeSchema, '/v1/nodes', {}, options);
   }
 
-  health(options: Call = {}): Promise<Health> {
-    return this.#get(healthSchema, '/healthz', {}, options);
+  /** Whether the server and the stores it needs are ready for work; not ready is an answer, not an error. */
+  async health(options: Call = {}): Promise<Health> {
+    const answer = await this.#transport.request('/readyz', { accept: [503], repeatable: true, ...options });
+    return this.#read(healthSchema, answer.body);
   }
 
   /** The events of a job after id `after` (all when unset), stored ones first, then live, until the job has ended. */

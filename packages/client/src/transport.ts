@@ -19,6 +19,8 @@ export interface RequestOptions {
   readonly body?: unknown;
   /** Whether doing it twice has the effect of doing it once: then it is tried again on 503 and network errors. */
   readonly repeatable?: boolean;
+  /** Statuses of errors whose body is an answer all the same. */
+  readonly accept?: readonly number[];
   readonly signal?: AbortSignal;
 }
 
@@ -73,7 +75,8 @@ export class Transport {
     const limit = AbortSignal.timeout(this.#options.timeoutMs);
     const signal = options.signal === undefined ? limit : AbortSignal.any([options.signal, limit]);
     const response = await this.#send(path, options, signal).catch(transientFailure);
-    if (!response.ok) throw await this.#failure(response).catch(transientFailure);
+    if (!response.ok && options.accept?.includes(response.status) !== true)
+      throw await this.#failure(response).catch(transientFailure);
     const body = parseJson(await this.#text(response).catch(transientFailure));
     if (body === undefined) throw new Failure(this.#unreachable('it answered something that is not JSON'), false);
     return { status: response.status, headers: response.headers, body };

@@ -1,0 +1,83 @@
+import { isFinalJobState, type Job, type JobState } from '@clipyard/contracts';
+import { type Context, clientOf, type ServerOptions } from '../context.js';
+import { EXIT } from '../exit-codes.js';
+import { formatAge, formatNumber } from '../output/format.js';
+import { formatPairs, formatTable } from '../output/table.js';
+import { applySettings, readSpecFile } from '../spec-file.js';
+import { resultPairs } from '../watch/result-table.js';
+import { outcome, watchJob } from '../watch/watch-job.js';
+
+export async function submit(
+  context: Context,
+  file: string,
+  options: ServerOptions & { watch?: boolean; set: string[] },
+): Promise<number> {
+  const { terminal, signal } = context;
+  const spec = applySettings(await readSpecFile(file), options.set);
+  const client = await clientOf(context, options);
+  const job = await client.submit(spec, { signal });
+  if (options.watch === true) {
+    if (options.json !== true) terminal.out(`submitted ${job.id}`);
+    return await watch(context, job.id, options);
+  }
+  terminal.out(
+    options.json === true ? JSON.stringify(job) : `submitted ${job.id}; watch it with: clipyard watch ${job.id}`,
+  );
+  return EXIT.ok;
+}
+
+export async function ps(
+  context: Context,
+  options: ServerOptions & { state?: JobState; label?: string; limit?: number },
+): Promise<number> {
+  const { terminal, signal } = context;
+  const { state, label, limit = 20 } = options;
+  const client = await clientOf(context, options);
+  const page = await client.list(
+    { limit, ...(state === undefined ? {} : { state }), ...(label === undefined ? {} : { label }) },
+    { signal },
+  );
+  if (options.json === true) terminal.out(JSON.stringify(page));
+  else if (page.items.length === 0) terminal.out('no jobs');
+  else {
+    for (const line of formatTable(['JOB', 'NAME', 'STATE', 'STEP', 'RANKS', 'LOSS', 'AGE'], page.items.map(row)))
+      terminal.out(line);
+    if (page.nextCursor !== null) terminal.out(`the newest ${page.items.length}; --limit shows more`);
+  }
+  return EXIT.ok;
+}
+
+function row(job: Job): string[] {
+  const { loss } = job.latest;
+  return [
+    job.id,
+    job.name,
+    job.state,
+    `${job.step}/${job.totalSteps ?? '-'}`,
+    String(job.worldSize ?? '-'),
+    loss === undefined ? '-' : formatNumber(loss),
+    formatAge(job.createdAt),
+  ];
+}
+
+/** Exit code 1 when the job failed or was cancelled. */
+export async function watch(context: Context, jobId: string, options: ServerOptions): Promise<number> {
+  const { terminal, signal } = context;
+  const client = await clientOf(context, options);
+  const { job } = await watchJob(client, jobId, terminal, { signal, json: options.json === true });
+  if (options.json !== true) {
+    terminal.out(outcome(job));
+    if (job.state === 'succeeded') {
+      const newest = [...(await client.checkpoints(job.id, { signal }))].sort((a, b) => b.step - a.step)[0];
+      for (const line of formatPairs(resultPairs(job, newest))) terminal.out(`  ${line}`);
+    }
+  }
+  return isFinalJobState(job.state) && job.state !== 'succeeded' ? EXIT.failed : EXIT.ok;
+}
+
+export async function cancel(context: Context, jobId: string, options: ServerOptions): Promise<number> {
+  const client = await clientOf(context, options);
+  const job = await client.cancel(jobId, { signal: context.signal });
+  context.terminal.out(options.json === true ? JSON.stringify(job) : `${job.id} ${job.state}`);
+  return EXIT.ok;
+}

@@ -1,0 +1,89 @@
+import { JOB_STATES } from '@clipyard/contracts';
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { cancel, ps, submit, watch } from './commands/jobs.js';
+import { logs } from './commands/logs.js';
+import { nodes } from './commands/nodes.js';
+import { up } from './commands/up.js';
+import type { Context } from './context.js';
+import { EXIT } from './exit-codes.js';
+
+/** Runs one command line; resolves with the exit code. Throws coded errors. */
+export async function runProgram(argv: readonly string[], context: Context): Promise<number> {
+  let code: number = EXIT.ok;
+  const program = buildProgram(context, (result) => {
+    code = result;
+  });
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    // Commander has printed what is wrong; help and version end here too.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    throw error;
+  }
+  return code;
+}
+
+function buildProgram(context: Context, finish: (code: number) => void): Command {
+  const { terminal } = context;
+  const program = new Command('clipyard')
+    .description('Trains CLIP-style models on many machines')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.out(text.trimEnd()),
+      writeErr: (text) => terminal.err(text.trimEnd()),
+    });
+  const server = (command: Command) =>
+    command
+      .option('--url <url>', 'server to talk to (default: CLIPYARD_URL, else the one that `npm start` runs)')
+      .option('--json', 'print JSON');
+  const job = () => new Argument('<job>', 'id of the job');
+
+  server(program.command('submit').argument('<spec>', 'run spec, YAML or JSON'))
+    .description('submit a run spec')
+    .option('--watch', 'follow it to its end')
+    .option(
+      '--set <path=value>',
+      'change a field, such as batch.global=256; may be given often',
+      collect,
+      [] as string[],
+    )
+    .action(async (file, options) => finish(await submit(context, file, options)));
+  server(program.command('ps'))
+    .description('list jobs, newest first')
+    .addOption(new Option('--state <state>', 'only jobs in this state').choices(JOB_STATES))
+    .option('--label <label>', 'only jobs with this label: key or key=value')
+    .option('--limit <n>', 'at most so many', wholeNumber, 20)
+    .action(async (options) => finish(await ps(context, options)));
+  server(program.command('watch').addArgument(job()))
+    .description('follow a job to its end')
+    .action(async (id, options) => finish(await watch(context, id, options)));
+  server(program.command('logs').addArgument(job()))
+    .description('print the log of a job')
+    .option('-f, --follow', 'go on until the job has ended')
+    .addOption(
+      new Option('--level <level>', 'only lines of at least this level').choices(['debug', 'info', 'warn', 'error']),
+    )
+    .option('--rank <rank>', 'only lines of this rank', wholeNumber)
+    .action(async (id, options) => finish(await logs(context, id, options)));
+  server(program.command('cancel').addArgument(job()))
+    .description('cancel a job')
+    .action(async (id, options) => finish(await cancel(context, id, options)));
+  server(program.command('nodes'))
+    .description('list nodes and their slots')
+    .action(async (options) => finish(await nodes(context, options)));
+  program
+    .command('up')
+    .description('start database, API and a worker with two slots, and train the demo')
+    .option('--no-demo', 'without the demo; stays up until a signal')
+    .action(async (options) => finish(await up(context, options)));
+  return program;
+}
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
+  return Number(text);
+}

@@ -1,0 +1,122 @@
+import type { Client } from '@clipyard/client';
+import { isFinalJobState, type Job, type JobEvent } from '@clipyard/contracts';
+import { formatBytes, formatDuration, formatPercent } from '../output/format.js';
+import type { Terminal } from '../output/terminal.js';
+import { readEvent } from './event-data.js';
+import { advance, NO_PROGRESS, type Progress } from './progress.js';
+import { progressLine } from './progress-line.js';
+
+export interface WatchOptions {
+  readonly signal: AbortSignal;
+  /** Print every event as a line of JSON and nothing else. */
+  readonly json: boolean;
+  /** Time between lines where no line updates in place, ms. */
+  readonly lineEveryMs?: number;
+}
+
+/** Follows a job to its end through its events and shows them; resolves with the job and all that was seen. */
+export async function watchJob(
+  client: Client,
+  jobId: string,
+  terminal: Terminal,
+  options: WatchOptions,
+): Promise<{ job: Job; progress: Progress }> {
+  const began = performance.now();
+  let progress = NO_PROGRESS;
+  let nextLineAt = began;
+  // What is replayed from before is not told again line by line.
+  const before = await client.get(jobId, { signal: options.signal });
+  const replayedUntil = Date.now();
+  try {
+    for await (const event of client.events(jobId, { signal: options.signal })) {
+      progress = advance(progress, event);
+      if (options.json) {
+        terminal.out(JSON.stringify(event));
+        continue;
+      }
+      if (isFinalJobState(before.state)) continue;
+      for (const line of noteworthy(event)) terminal.out(line);
+      if (terminal.isTty) terminal.status(progressLine(progress, { bar: true }));
+      else if (
+        event.type === 'metrics' &&
+        performance.now() >= nextLineAt &&
+        Date.parse(event.at) >= replayedUntil - LATE_MS
+      ) {
+        terminal.out(progressLine(progress, { bar: false }));
+        nextLineAt = performance.now() + (options.lineEveryMs ?? 5000);
+      }
+    }
+  } finally {
+    terminal.status(undefined);
+  }
+  return { job: await client.get(jobId, { signal: options.signal }), progress };
+}
+
+/** Events a little older than the start of the watch still count as live: clocks differ. */
+const LATE_MS = 10_000;
+
+/** What is told of an event besides the progress line. */
+function noteworthy(event: JobEvent): string[] {
+  const read = readEvent(event);
+  switch (read?.type) {
+    case 'job.state': {
+      const { state, reason } = read.data;
+      return [`${state}${reason ? `: ${reason}` : ''}`];
+    }
+    case 'attempt.state': {
+      const { state, worldSize, error } = read.data;
+      if (state === 'starting')
+        return [
+          `attempt ${event.epoch} starts${worldSize === undefined ? '' : ` with ${worldSize} ${worldSize === 1 ? 'rank' : 'ranks'}`}`,
+        ];
+      return state === 'failed'
+        ? [`attempt ${event.epoch} failed${error ? `: ${error.code}: ${error.message}` : ''}`]
+        : [];
+    }
+    case 'rank.state': {
+      const { rank, state, error } = read.data;
+      return state === 'lost' || state === 'failed'
+        ? [`rank ${rank} ${state}${error ? `: ${error.code}: ${error.message}` : ''}`]
+        : [];
+    }
+    case 'plan': {
+      const { totalSteps, startStep, parameters, trainSamples, engine } = read.data;
+      const from = startStep === 0 ? '' : `, from step ${startStep} on`;
+      return [
+        `trains ${parameters.toLocaleString('en-US')} parameters on ${trainSamples.toLocaleString('en-US')} samples for ${totalSteps} steps${from} (${engine})`,
+      ];
+    }
+    case 'checkpoint':
+      return [
+        `checkpoint of step ${read.data.step}: ${formatBytes(read.data.bytes)}${read.data.url === undefined ? '' : ` in ${read.data.url}`}`,
+      ];
+    case 'evaluation':
+      return [`evaluation after step ${read.data.step}: ${evaluationText(read.data.values)}`];
+    case 'warning':
+      return [`warning: ${read.data.message}`];
+    default:
+      return [];
+  }
+}
+
+function evaluationText(values: Readonly<Record<string, number>>): string {
+  const named: [string, string][] = [
+    ['zero-shot seen', 'eval/zeroshot/seen'],
+    ['unseen', 'eval/zeroshot/unseen'],
+    ['text-to-image R@10', 'eval/retrieval/text_to_image/r10'],
+  ];
+  return named
+    .flatMap(([name, key]) => (values[key] === undefined ? [] : [`${name} ${formatPercent(values[key])}`]))
+    .join(', ');
+}
+
+/** The last line about a job. */
+export function outcome(job: Job): string {
+  const took =
+    job.startedAt !== null && job.finishedAt !== null
+      ? ` after ${formatDuration(Date.parse(job.finishedAt) - Date.parse(job.startedAt))}`
+      : '';
+  const why =
+    job.error === null ? (job.reason === null ? '' : `: ${job.reason}`) : `: ${job.error.code}: ${job.error.message}`;
+  return `${job.id} ${job.state}${took}${job.state === 'succeeded' ? '' : why}`;
+}
