@@ -1,0 +1,165 @@
+import assert from 'node:assert';
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { type Cancellable, ClipyardError, fieldError } from '@clipyard/contracts';
+import { CsvError, parse } from 'csv-parse';
+import { cleanCaption } from './caption.js';
+import { isInside } from './data-path.js';
+import type { Augmentation, CaptionOptions, Dataset, ReadOptions, Sample } from './dataset.js';
+import { decodeImage, undecodable } from './image/decode.js';
+
+/** Longest row of a table, characters. */
+const MAX_ROW_CHARS = 1 << 20;
+const MAX_IMAGE_BYTES = 256 << 20;
+
+export interface CsvOptions {
+  readonly tables: readonly { readonly url: string; readonly path: string; readonly field: string }[];
+  readonly separator: string;
+  readonly imageColumn: string;
+  readonly captionColumn: string;
+  /** Where the fields of the run spec above lie, such as `data.train`. */
+  readonly field: string;
+  /** Pictures outside of it are not read. */
+  readonly dataDir: string;
+  readonly imageSize: number;
+  readonly augment: Augmentation;
+  readonly augmentSeed: number;
+}
+
+interface Row {
+  readonly table: number;
+  readonly line: number;
+  readonly image: string;
+  readonly caption: string;
+}
+
+/** Tables of picture paths and captions, as open_clip reads them: a header row, then a sample a row. */
+export class CsvDataset implements Dataset {
+  readonly size: number;
+  readonly imageSize: number;
+  readonly #options: CsvOptions;
+  readonly #rows: readonly Row[];
+
+  private constructor(options: CsvOptions, rows: readonly Row[]) {
+    this.#options = options;
+    this.#rows = rows;
+    this.size = rows.length;
+    this.imageSize = options.imageSize;
+  }
+
+  /** Reads the tables. Throws `data_table_invalid` for a missing column or a malformed row. */
+  static async open(options: CsvOptions, { signal }: Cancellable = {}): Promise<CsvDataset> {
+    const rows: Row[] = [];
+    for (const table of options.tables.keys())
+      for await (const row of readTable(options, table, signal)) rows.push(row);
+    return new CsvDataset(options, rows);
+  }
+
+  async read(index: number, options: ReadOptions = {}): Promise<Sample> {
+    options.signal?.throwIfAborted();
+    const row = this.#row(index);
+    const name = this.#name(row);
+    const caption = cleanCaption(row.caption, name);
+    const bytes = await this.#bytes(row, name);
+    options.signal?.throwIfAborted();
+    const augment = options.augment ?? this.#options.augment;
+    const crop =
+      augment === 'crop' ? { seed: this.#options.augmentSeed, position: options.position ?? index } : undefined;
+    return { pixels: await decodeImage(bytes, { size: this.imageSize, name, crop }), caption };
+  }
+
+  async *captions(options: CaptionOptions = {}): AsyncIterable<string> {
+    for (const row of this.#rows.slice(0, options.limit ?? this.size)) {
+      options.signal?.throwIfAborted();
+      const caption = row.caption.trim();
+      if (caption !== '') yield cleanCaption(caption, this.#name(row));
+    }
+  }
+
+  async close(): Promise<void> {}
+
+  #row(index: number): Row {
+    assert(Number.isSafeInteger(index) && index >= 0 && index < this.size, 'the index lies in [0, size)');
+    return this.#rows[index]!;
+  }
+
+  #name(row: Row): string {
+    return `\`${row.image}\` (line ${row.line} of ${this.#options.tables[row.table]!.url})`;
+  }
+
+  /** The picture's file; one that is missing or out of bounds is a bad sample, not the end of the run. */
+  async #bytes(row: Row, name: string): Promise<Buffer> {
+    const path = resolve(dirname(this.#options.tables[row.table]!.path), row.image);
+    if (row.image.includes('\0') || !isInside(this.#options.dataDir, path)) {
+      throw undecodable(name, 'its path leads out of the data directory');
+    }
+    try {
+      const info = await stat(path);
+      if (!info.isFile() || info.size > MAX_IMAGE_BYTES)
+        throw undecodable(name, `it is no file of at most ${MAX_IMAGE_BYTES} bytes`);
+      return await readFile(path);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES')
+        throw undecodable(name, `there is no readable file (${code})`, error);
+      throw error;
+    }
+  }
+}
+
+async function* readTable(options: CsvOptions, table: number, signal: AbortSignal | undefined): AsyncIterable<Row> {
+  const { separator, imageColumn, captionColumn, field } = options;
+  const { url, path, field: urlField } = options.tables[table]!;
+  let columns: { image: number; caption: number } | undefined;
+  const parser = createReadStream(path, { signal }).pipe(
+    parse({
+      delimiter: separator,
+      bom: true,
+      info: true,
+      skip_empty_lines: true,
+      // As pandas does: a quote within a field is a character, and short rows are filled up.
+      relax_quotes: true,
+      relax_column_count_less: true,
+      max_record_size: MAX_ROW_CHARS,
+    }),
+  );
+  try {
+    for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
+      if (columns === undefined) {
+        const find = (name: string, key: string) => findColumn(record, name, `${field}.${key}`, url, separator);
+        columns = { image: find(imageColumn, 'imageColumn'), caption: find(captionColumn, 'captionColumn') };
+      } else {
+        yield { table, line: info.lines, image: record[columns.image] ?? '', caption: record[columns.caption] ?? '' };
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof CsvError)) throw error;
+    throw new ClipyardError('data_table_invalid', `${urlField}: ${url} is malformed: ${error.message}. ${ROW_REMEDY}`, {
+      cause: error,
+      fields: [{ path: urlField, message: `is malformed: ${error.message}`, value: url, remedy: ROW_REMEDY }],
+    });
+  }
+  if (columns === undefined) {
+    throw fieldError('data_table_invalid', {
+      path: urlField,
+      message: `\`${url}\` is empty`,
+      value: url,
+      remedy: `Begin it with a header row that names the columns \`${imageColumn}\` and \`${captionColumn}\`.`,
+    });
+  }
+}
+
+const ROW_REMEDY = 'Correct the row, or set `separator` to the character that parts the columns.';
+
+function findColumn(header: readonly string[], name: string, path: string, url: string, separator: string): number {
+  const index = header.indexOf(name);
+  if (index !== -1) return index;
+  throw fieldError('data_table_invalid', {
+    path,
+    message: `${url} has no column \`${name}\`, only ${header.map((column) => `\`${column}\``).join(', ')}`,
+    value: name,
+    remedy:
+      header.length === 1 ? `Check the separator, which is ${JSON.stringify(separator)}.` : 'Name one of its columns.',
+  });
+}

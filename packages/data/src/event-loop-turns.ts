@@ -1,0 +1,16 @@
+import { setImmediate } from 'node:timers/promises';
+
+/** Longest time that reading may keep the event loop from sockets and timers, ms. */
+const MAX_TURN_MS = 4;
+
+/** Ends the turn of the event loop once work has gone on in it for long, so that sockets and timers get theirs. */
+export class EventLoopTurns {
+  #turnStarted = performance.now();
+
+  /** Call it between pieces of work that may not wait for anything by themselves. */
+  async maybeYield(): Promise<void> {
+    if (performance.now() - this.#turnStarted < MAX_TURN_MS) return;
+    await setImmediate();
+    this.#turnStarted = performance.now();
+  }
+}
