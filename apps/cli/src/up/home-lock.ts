@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface HomeLock {
@@ -12,25 +12,48 @@ export interface HomeLock {
 export async function claimHome(home: string): Promise<HomeLock | undefined> {
   await mkdir(home, { recursive: true });
   const file = join(home, 'up.lock');
-  const own = await identityOf(process.pid);
-  for (;;) {
-    try {
-      await writeFile(file, own!, { flag: 'wx' });
-      return { release: () => rm(file, { force: true }) };
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  const own = `${file}.${process.pid}`;
+  await writeFile(own, (await identityOf(process.pid))!);
+  try {
+    for (;;) {
+      if (await linked(own, file)) return { release: () => rm(file, { force: true }) };
+      const holder = await readOr(file, undefined);
+      if (holder === undefined) continue;
+      if ((await identityOf(Number.parseInt(holder, 10))) === holder) return undefined;
+      await removeStale(file, holder);
     }
-    const holder = await readOr(file, undefined);
-    if (holder === undefined) continue;
-    const pid = Number.parseInt(holder, 10);
-    // An empty file is one that is just being written, or whose writer died at once.
-    if (holder !== '' && (await identityOf(pid)) === holder) return undefined;
-    await rm(file, { force: true });
+  } finally {
+    await rm(own, { force: true });
   }
+}
+
+/** Gives a whole file a second name, unless that is taken: unlike writing it there, nobody sees half of it. */
+async function linked(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return false;
+  }
+}
+
+/** Removes the claim of a dead process; what another process claimed in the meantime is put back. */
+async function removeStale(file: string, holder: string): Promise<void> {
+  const aside = `${file}.${process.pid}.stale`;
+  try {
+    await rename(file, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  if ((await readOr(aside, '')) !== holder) await linked(aside, file);
+  await rm(aside, { force: true });
 }
 
 /** The process with its start time, where the system tells it, since process ids are used again; undefined when it is gone. */
 async function identityOf(pid: number): Promise<string | undefined> {
+  if (!(pid > 0)) return undefined;
   try {
     process.kill(pid, 0);
   } catch (error) {

@@ -1,0 +1,78 @@
+import { PassThrough } from 'node:stream';
+import { ClipyardError, fieldError } from '@clipyard/contracts';
+import { expect, it } from 'vitest';
+import { errorText } from './error-text.js';
+import { formatAge, formatBytes, formatDuration, formatNumber } from './format.js';
+import { formatPairs, formatTable } from './table.js';
+import { processTerminal } from './terminal.js';
+
+it('aligns columns: numbers to the right, text to the left', () => {
+  expect(
+    formatTable(
+      ['NAME', 'STEP'],
+      [
+        ['a', '5/10'],
+        ['longer', '-'],
+      ],
+    ),
+  ).toEqual(['NAME    STEP', 'a       5/10', 'longer     -']);
+  expect(formatTable(['NAME'], [])).toEqual(['NAME']);
+  expect(
+    formatPairs([
+      ['a', '1'],
+      ['long', '2'],
+    ]),
+  ).toEqual(['a     1', 'long  2']);
+});
+
+it('writes durations, ages, bytes and numbers for people', () => {
+  expect([1234, 59_600, 61_000, 3_700_000, 90_000_000, Number.NaN].map(formatDuration)).toEqual([
+    '1.2 s',
+    '1 min 0 s',
+    '1 min 1 s',
+    '1 h 1 min',
+    '1 d 1 h',
+    '-',
+  ]);
+  expect(formatAge('2026-01-01T00:00:00Z', Date.parse('2026-01-01T02:30:00Z'))).toBe('2 h');
+  expect([512, 1536, 300 << 20].map(formatBytes)).toEqual(['512 B', '1.5 KiB', '300 MiB']);
+  expect([3, 1.23456, 0.00012346].map(formatNumber)).toEqual(['3', '1.235', '0.0001235']);
+});
+
+it('tells of an error its code, then each field with value and remedy', () => {
+  const error = fieldError('batch_not_divisible', {
+    path: 'batch.global',
+    message: 'is odd',
+    value: 7,
+    remedy: 'Use 8.',
+  });
+  expect(errorText(error)).toBe(
+    'error batch_not_divisible: The global batch does not divide evenly\n  batch.global: is odd\n    value:  7\n    remedy: Use 8.',
+  );
+  expect(errorText(new ClipyardError('internal', 'it broke'))).toContain('it broke');
+});
+
+function fakeTty(columns: number): { stream: NodeJS.WriteStream; written: () => string } {
+  const stream = new PassThrough();
+  Object.assign(stream, { isTTY: true, columns, hasColors: () => false });
+  return { stream: stream as unknown as NodeJS.WriteStream, written: () => String(stream.read() ?? '') };
+}
+
+it('keeps the status line below what is printed, and within the width of the terminal', () => {
+  const { stream, written } = fakeTty(10);
+  const terminal = processTerminal(stream, stream);
+  terminal.status('0123456789abc');
+  terminal.out('hello');
+  terminal.status(undefined);
+  terminal.out('bye');
+  const clear = '\r\u001b[2K';
+  expect(written()).toBe(`${clear}012345678${clear}hello\n012345678${clear}bye\n`);
+});
+
+it('writes no status where no line can be updated', () => {
+  const stream = new PassThrough();
+  const terminal = processTerminal(stream as unknown as NodeJS.WriteStream, stream as unknown as NodeJS.WriteStream);
+  terminal.status('x');
+  terminal.out('y');
+  expect(String(stream.read())).toBe('y\n');
+});
