@@ -1,0 +1,76 @@
+import { ClipyardError } from '@clipyard/contracts';
+import { createPostgresBackend, type Job, Queue, runMigrations, Worker, type WorkerOptions, withBackend } from 'bullmq';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+
+/** Redis when `redisUrl` is given, else Postgres. */
+export interface BackendChoice {
+  readonly databaseUrl: string;
+  readonly redisUrl?: string;
+}
+
+export interface QueueBackend {
+  readonly kind: 'redis' | 'postgres';
+  createQueue(name: string): Queue;
+  createWorker(name: string, process: (job: Job) => Promise<void>, options: Omit<WorkerOptions, 'connection'>): Worker;
+}
+
+/** Keys of ours in a Redis that others may use too. */
+const REDIS_PREFIX = 'clipyard';
+const CONNECT_TIMEOUT_MS = 10_000;
+
+export async function chooseBackend(choice: BackendChoice): Promise<QueueBackend> {
+  return choice.redisUrl === undefined
+    ? await postgresBackend(choice.databaseUrl)
+    : await redisBackend(choice.redisUrl);
+}
+
+async function redisBackend(url: string): Promise<QueueBackend> {
+  const probe = new Redis(url, { lazyConnect: true, connectTimeout: CONNECT_TIMEOUT_MS, retryStrategy: () => null });
+  let failure: Error | undefined;
+  probe.on('error', (error) => {
+    failure = error;
+  });
+  try {
+    await probe.connect();
+    await probe.ping();
+  } catch (error) {
+    const reason = failure?.message ?? (error as Error).message;
+    throw new ClipyardError('database_unavailable', `REDIS_URL: Redis is out of reach: ${reason}`, { cause: error });
+  } finally {
+    probe.disconnect();
+  }
+  const connection = { url, maxRetriesPerRequest: null, connectTimeout: CONNECT_TIMEOUT_MS };
+  return {
+    kind: 'redis',
+    createQueue: (name) => new Queue(name, { connection, prefix: REDIS_PREFIX }),
+    createWorker: (name, process, options) =>
+      new Worker(name, process, { connection, prefix: REDIS_PREFIX, ...options }),
+  };
+}
+
+async function postgresBackend(url: string): Promise<QueueBackend> {
+  const client = new pg.Client({ connectionString: url });
+  try {
+    await client.connect();
+    await runMigrations(client, 'bullmq');
+  } catch (error) {
+    throw new ClipyardError(
+      'database_unavailable',
+      `DATABASE_URL: the queue cannot use it: ${(error as Error).message}`,
+      {
+        cause: error,
+      },
+    );
+  } finally {
+    await client.end();
+  }
+  const OnPostgres = withBackend(createPostgresBackend);
+  const connection = { connectionString: url, max: 2 };
+  return {
+    kind: 'postgres',
+    createQueue: (name) => new OnPostgres.Queue(name, { connection }) as unknown as Queue,
+    createWorker: (name, process, options) =>
+      new OnPostgres.Worker(name, process, { connection, ...options }) as unknown as Worker,
+  };
+}
