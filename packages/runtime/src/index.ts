@@ -1,5 +1,6 @@
 export { type Backoff, type BackoffOptions, backoff } from './backoff.js';
 export { systemClock } from './clock.js';
+export { type Deferred, deferred } from './deferred.js';
 export { freePort } from './free-port.js';
 export { newId } from './ids.js';
 export { Lifecycle } from './lifecycle.js';

@@ -10,10 +10,14 @@ export function sampleFloats(length: number, seed: number): Float32Array {
     return state / 2 ** 32;
   };
   next();
-  return Float32Array.from({ length }, () => (next() - 0.5) * 10 ** (6 * next() - 3));
+  const values = new Float32Array(length);
+  for (let i = 0; i < length; i++) values[i] = (next() - 0.5) * 10 ** (6 * next() - 3);
+  return values;
 }
 
 /** The byte `seed + i`, and so on: every position of a message differs from its neighbours. */
 export function sampleBytes(length: number, seed: number): Uint8Array {
-  return Uint8Array.from({ length }, (_, i) => (seed + i * 31 + (i >>> 8)) & 0xff);
+  const values = new Uint8Array(length);
+  for (let i = 0; i < length; i++) values[i] = (seed + i * 31 + (i >>> 8)) & 0xff;
+  return values;
 }
