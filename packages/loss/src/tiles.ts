@@ -1,0 +1,29 @@
+/** How the b·B logits of a rank are cut. Legend: b local rows, B global rows. */
+export interface Range {
+  readonly begin: number;
+  readonly size: number;
+}
+
+export interface TileSizes {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Up to this many logits are one tile: a smaller one would only cost calls. */
+const WHOLE = 2 ** 20;
+const TILE_ROWS = 1024;
+const TILE_AREA = 2 ** 22;
+
+/** One tile while that is small, else about 4M logits (16 MiB) a tile. */
+export function defaultTileSizes(localRows: number, globalRows: number): TileSizes {
+  if (localRows * globalRows <= WHOLE) return { rows: localRows, columns: globalRows };
+  const rows = Math.min(localRows, TILE_ROWS);
+  return { rows, columns: Math.min(globalRows, Math.floor(TILE_AREA / rows)) };
+}
+
+/** [0, total) in the fewest ranges of at most `limit`, which differ in size by one at most. */
+export function evenRanges(total: number, limit: number): Range[] {
+  const count = Math.ceil(total / limit);
+  const begin = (i: number) => Math.floor((i * total) / count);
+  return Array.from({ length: count }, (_, i) => ({ begin: begin(i), size: begin(i + 1) - begin(i) }));
+}
