@@ -1,1 +1,14 @@
-export {};
+export {
+  type AdamW,
+  type AdamWOptions,
+  type AdamWScalars,
+  type AdamWState,
+  type AdamWStepInputs,
+  type AdamWStepOutputs,
+  type AdamWTensors,
+  adamw,
+  adamwScalars,
+  compileAdamW,
+} from './adamw.js';
+export { clipScale, gradientNorm } from './clipping.js';
+export { learningRate } from './schedules.js';
