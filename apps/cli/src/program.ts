@@ -1,5 +1,6 @@
 import { JOB_STATES } from '@clipyard/contracts';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { indexData, inspectData, packData } from './commands/data.js';
 import { cancel, ps, submit, watch } from './commands/jobs.js';
 import { logs } from './commands/logs.js';
 import { nodes } from './commands/nodes.js';
@@ -71,12 +72,38 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
   server(program.command('nodes'))
     .description('list nodes and their slots')
     .action(async (options) => finish(await nodes(context, options)));
+  dataCommands(program.command('data').description('pack, index and inspect data sets'), context, finish);
   program
     .command('up')
     .description('start database, API and a worker with two slots, and train the demo')
     .option('--no-demo', 'without the demo; stays up until a signal')
     .action(async (options) => finish(await up(context, options)));
   return program;
+}
+
+function dataCommands(data: Command, context: Context, finish: (code: number) => void): void {
+  data
+    .command('pack')
+    .description('pack pictures with captions into WebDataset shards')
+    .argument('<source>', 'folder with a recipe.mjs, or with pictures and their captions as .txt')
+    .requiredOption('--out <folder>', 'where the shards go; below the data directory, so that run specs can name them')
+    .option('--shard-size <n>', 'samples a shard', wholeNumber)
+    .option('--json', 'print JSON')
+    .action(async (source, options) => finish(await packData(context, source, options)));
+  data
+    .command('index')
+    .description('build the indices of shards ahead of the first run on them')
+    .argument('<files...>', 'shards, braces allowed, relative to the data directory')
+    .option('--json', 'print JSON')
+    .action(async (files, options) => finish(await indexData(context, files, options)));
+  data
+    .command('inspect')
+    .description('read samples and tell what a data set holds')
+    .argument('<files...>', 'shards or tables, relative to the data directory; or `shapes`')
+    .option('--limit <n>', 'read at most so many samples', wholeNumber, 1000)
+    .option('--image-size <pixels>', 'side that pictures are decoded to', wholeNumber, 64)
+    .option('--json', 'print JSON')
+    .action(async (files, options) => finish(await inspectData(context, files, options)));
 }
 
 function collect(value: string, before: string[]): string[] {

@@ -13,9 +13,9 @@ const sample = z.object({
 
 /** What the data of each type of event holds, as far as people are told of it. */
 const schemas = {
-  'job.state': z.object({ state: z.enum(JOB_STATES), reason: z.string().nullish(), error }),
-  'attempt.state': z.object({ state: z.enum(ATTEMPT_STATES), worldSize: z.number().optional(), error }),
-  'rank.state': z.object({ rank: z.number(), state: z.enum(RANK_STATES), error }),
+  'job.state': z.object({ to: z.enum(JOB_STATES), reason: z.string().nullish(), error }),
+  'attempt.state': z.object({ to: z.enum(ATTEMPT_STATES), worldSize: z.number().optional(), error }),
+  'rank.state': z.object({ rank: z.number(), to: z.enum(RANK_STATES), error }),
   plan: z.object({
     totalSteps: z.number(),
     startStep: z.number(),

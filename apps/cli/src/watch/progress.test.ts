@@ -21,7 +21,7 @@ const plan = (startStep: number) => ({
 describe('progress', () => {
   it('adds up plan, metrics and evaluations to one line', () => {
     const progress = [
-      event('job.state', { state: 'running', reason: null }),
+      event('job.state', { from: 'starting', to: 'running', reason: null }),
       event('plan', plan(0)),
       event(
         'metrics',
@@ -47,7 +47,7 @@ describe('progress', () => {
       event('plan', plan(0)),
       event('metrics', { step: 10, values: {} }, { atMs: 1000 }),
       event('metrics', { step: 50, values: {} }, { atMs: 5000 }),
-      event('attempt.state', { state: 'starting', worldSize: 2 }, { epoch: 2, atMs: 60_000 }),
+      event('attempt.state', { from: 'starting', to: 'running', worldSize: 2 }, { epoch: 2, atMs: 60_000 }),
       event('plan', plan(40), { epoch: 2, atMs: 61_000 }),
       event('metrics', { step: 42, values: {} }, { epoch: 2, atMs: 62_000 }),
     ].reduce(advance, NO_PROGRESS);

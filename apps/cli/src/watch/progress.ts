@@ -41,37 +41,32 @@ export const NO_PROGRESS: Progress = {
 const SMOOTHING = 0.2;
 
 /** The progress after one more event. */
-export function advance(progress: Progress, event: JobEvent): Progress {
+export function advance(before: Progress, event: JobEvent): Progress {
+  // Time between attempts is no step time.
+  const progress =
+    event.epoch > before.epoch ? { ...before, epoch: event.epoch, stepMs: undefined, lastReport: undefined } : before;
   const read = readEvent(event);
   switch (read?.type) {
     case 'job.state':
-      return { ...progress, state: read.data.state, error: read.data.error ?? progress.error };
+      return { ...progress, state: read.data.to, error: read.data.error ?? progress.error };
     case 'attempt.state':
-      // Time between attempts is no step time.
-      return event.epoch === progress.epoch
-        ? progress
-        : { ...begin(progress, event.epoch), worldSize: read.data.worldSize ?? progress.worldSize };
+      return { ...progress, worldSize: read.data.worldSize ?? progress.worldSize };
     case 'plan': {
       const { totalSteps, parameters, engine, startStep } = read.data;
       return { ...progress, totalSteps, parameters, engine, step: startStep };
     }
     case 'metrics':
       return afterMetrics(progress, event, read.data);
-    case 'evaluation':
-      return {
-        ...progress,
-        latest: { ...progress.latest, ...read.data.values },
-        samples: read.data.samples.length > 0 ? read.data.samples : progress.samples,
-      };
+    case 'evaluation': {
+      const { values, samples } = read.data;
+      const latest = { ...progress.latest, ...values };
+      return { ...progress, latest, samples: samples.length > 0 ? samples : progress.samples };
+    }
     case 'checkpoint':
       return { ...progress, checkpoints: progress.checkpoints + 1 };
     default:
       return progress;
   }
-}
-
-function begin(progress: Progress, epoch: number): Progress {
-  return { ...progress, epoch, stepMs: undefined, lastReport: undefined };
 }
 
 function afterMetrics(progress: Progress, event: JobEvent, data: EventData<'metrics'>): Progress {

@@ -60,24 +60,18 @@ function noteworthy(event: JobEvent): string[] {
   const read = readEvent(event);
   switch (read?.type) {
     case 'job.state': {
-      const { state, reason } = read.data;
-      return [`${state}${reason ? `: ${reason}` : ''}`];
+      const { to, reason } = read.data;
+      return [`${to}${reason ? `: ${reason}` : ''}`];
     }
     case 'attempt.state': {
-      const { state, worldSize, error } = read.data;
-      if (state === 'starting')
-        return [
-          `attempt ${event.epoch} starts${worldSize === undefined ? '' : ` with ${worldSize} ${worldSize === 1 ? 'rank' : 'ranks'}`}`,
-        ];
-      return state === 'failed'
-        ? [`attempt ${event.epoch} failed${error ? `: ${error.code}: ${error.message}` : ''}`]
-        : [];
+      const { to, worldSize = 0, error } = read.data;
+      if (to === 'running')
+        return [`attempt ${event.epoch} runs with ${worldSize} ${worldSize === 1 ? 'rank' : 'ranks'}`];
+      return to === 'failed' ? [`attempt ${event.epoch} failed${because(error)}`] : [];
     }
     case 'rank.state': {
-      const { rank, state, error } = read.data;
-      return state === 'lost' || state === 'failed'
-        ? [`rank ${rank} ${state}${error ? `: ${error.code}: ${error.message}` : ''}`]
-        : [];
+      const { rank, to, error } = read.data;
+      return to === 'lost' || to === 'failed' ? [`rank ${rank} ${to}${because(error)}`] : [];
     }
     case 'plan': {
       const { totalSteps, startStep, parameters, trainSamples, engine } = read.data;
@@ -97,6 +91,10 @@ function noteworthy(event: JobEvent): string[] {
     default:
       return [];
   }
+}
+
+function because(error: { code: string; message: string } | null | undefined): string {
+  return error ? `: ${error.code}: ${error.message}` : '';
 }
 
 function evaluationText(values: Readonly<Record<string, number>>): string {
