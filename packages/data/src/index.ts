@@ -8,6 +8,7 @@ export {
 export type { BadSample } from './batch-reader.js';
 export type { Augmentation, CaptionOptions, ClassSet, Dataset, ReadOptions, Sample, SampleGroup } from './dataset.js';
 export { type EvaluationSamples, type EvaluationSamplesOptions, loadEvaluation } from './evaluation-samples.js';
+export { encodePng } from './image/encode-png.js';
 export { CLIP_PIXEL_STATISTICS, normalizePixels, type PixelStatistics } from './image/normalize.js';
 export { type OpenDatasetOptions, openDataset } from './open-dataset.js';
 export { type DatasetSummary, type InspectOptions, inspectDataset } from './pack/inspect-dataset.js';
