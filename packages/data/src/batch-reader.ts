@@ -1,4 +1,5 @@
 import assert from 'node:assert';
+import { setMaxListeners } from 'node:events';
 import { type Cancellable, ClipyardError } from '@clipyard/contracts';
 import { type Dataset, isBadSample, type Sample } from './dataset.js';
 import { EventLoopTurns } from './event-loop-turns.js';
@@ -65,6 +66,8 @@ export class BatchReader {
     const failed = new AbortController();
     const stop = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
     const pending = new Array(rows).keys();
+    // Every read may listen, so more than Node's warning allows do so at once.
+    setMaxListeners(2 * READ_CONCURRENCY, stop);
     const readRows = async () => {
       for (const row of pending) {
         stop.throwIfAborted();

@@ -16,11 +16,11 @@ describe('Sampler', () => {
     [[5]],
     [[1, 0, 3, 0, 0, 2]],
     [Array.from({ length: 100 }, (_, i) => i % 7)],
-    [Array.from({ length: 40 }, () => 5000)],
+    [Array.from({ length: 20 }, () => 5000)],
   ])('gives each sample of shards exactly once an epoch (%#)', (shardSizes) => {
     const size = shardSizes.reduce((a, b) => a + b, 0);
     const sampler = new Sampler({ size, seed: 3, shardSizes });
-    for (const number of [0, 1, 17]) expect(sorted(epoch(sampler, number))).toEqual(range(size));
+    for (const number of [0, 17]) expect(sorted(epoch(sampler, number))).toEqual(range(size));
   });
 
   it.each([undefined, Array.from({ length: 10 }, () => 100)])(
