@@ -42,6 +42,44 @@ describe('examples', () => {
   });
 });
 
+describe('reference pages written by hand', () => {
+  const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+  const all = (text: string, pattern: RegExp): string[] =>
+    [...new Set([...text.matchAll(pattern)].map((match) => match.slice(1).join(' ')))].sort();
+  const firstCells = (page: string, pattern: RegExp): string[] => all(read(page), pattern);
+
+  test('rest.md lists exactly the routes of the API', () => {
+    const sources = filesIn('apps/api/src', /(?<!\.test)\.ts$/).map(read);
+    const routes = all(sources.join('\n'), /server\.(get|post|patch|put|delete)(?:<[^(]*>)?\(\s*'([^']+)'/g);
+    expect(routes.length).toBeGreaterThan(0);
+    const listed = firstCells('docs/reference/rest.md', /^\| `(GET|POST|PATCH|PUT|DELETE) ([^`]+)`/gm);
+    expect(listed.map((route) => route.replace(/^\w+/, (method) => method.toLowerCase())).sort()).toEqual(routes);
+  });
+
+  test('environment.md lists exactly the variables that the apps read', () => {
+    const variables = all(
+      filesIn('apps', /^config\.ts$/)
+        .map(read)
+        .join('\n'),
+      /^\s+([A-Z][A-Z_]+): /gm,
+    );
+    expect(variables.length).toBeGreaterThan(0);
+    expect(firstCells('docs/reference/environment.md', /^\| `([A-Z_]+)`/gm)).toEqual(variables);
+  });
+
+  test('cli.md lists exactly the commands of the CLI', () => {
+    const source = read('apps/cli/src/program.ts');
+    const groups = all(source, /\w+Commands\(program\s*\.command\('(\w+)'\)/g);
+    const commands = all(source, /\bprogram\s*\.command\('(\w+)'\)/g).filter((name) => !groups.includes(name));
+    const nested = groups.flatMap((group) =>
+      all(source, new RegExp(`\\b${group}\\s*\\.command\\('(\\w+)'\\)`, 'g')).map((name) => `${group} ${name}`),
+    );
+    expect(commands.length).toBeGreaterThan(0);
+    const listed = firstCells('docs/reference/cli.md', /^\| `([a-z]+(?: [a-z]+)?)[^`]*`/gm);
+    expect(listed).toEqual([...commands, ...nested].sort());
+  });
+});
+
 describe('links', () => {
   test.each(pages)('every link of %s leads somewhere', (page) => {
     const text = readFileSync(join(root, page), 'utf8').replace(/```[\s\S]*?```/g, '');
@@ -91,7 +129,7 @@ function specFiles(folder: string): string[] {
 function filesIn(folder: string, name: RegExp): string[] {
   if (!existsSync(join(root, folder))) return [];
   return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && name.test(entry.name))
+    .filter((entry) => entry.isFile() && name.test(entry.name) && !/node_modules|dist\b/.test(entry.parentPath))
     .map((entry) => relative(root, join(entry.parentPath, entry.name)))
     .sort();
 }
