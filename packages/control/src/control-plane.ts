@@ -28,8 +28,14 @@ export interface ControlPlane {
   /** Cancels a job in any state that is not final; throws `job_state_conflict` otherwise. */
   cancelJob(jobId: string): Promise<Job>;
   listAttempts(jobId: string): Promise<readonly Attempt[]>;
-  listMetrics(jobId: string, query: { name?: string; afterStep?: number; limit: number }): Promise<readonly MetricPoint[]>;
-  listLogs(jobId: string, query: { level?: LogLevel; rank?: number; cursor?: string; limit: number }): Promise<Page<LogLine>>;
+  listMetrics(
+    jobId: string,
+    query: { name?: string; afterStep?: number; limit: number },
+  ): Promise<readonly MetricPoint[]>;
+  listLogs(
+    jobId: string,
+    query: { level?: LogLevel; rank?: number; cursor?: string; limit: number },
+  ): Promise<Page<LogLine>>;
   listCheckpoints(jobId: string): Promise<readonly Checkpoint[]>;
   getCheckpoint(checkpointId: string): Promise<Checkpoint>;
   listNodes(): Promise<readonly Node[]>;
@@ -64,7 +70,10 @@ export type NodeMessage =
   | { readonly type: 'stop'; readonly jobId: string; readonly epoch: number; readonly reason: string };
 
 /** What is known of a rank when it is to be launched; the worker adds directories, host and threads. */
-export type RankAssignment = Omit<RankStart, 'storageUrl' | 'dataDir' | 'cacheDir' | 'listenHost' | 'advertiseHost' | 'threads'>;
+export type RankAssignment = Omit<
+  RankStart,
+  'storageUrl' | 'dataDir' | 'cacheDir' | 'listenHost' | 'advertiseHost' | 'threads'
+>;
 
 export interface LogEntry {
   readonly at: number;
@@ -93,16 +102,34 @@ export interface NodeControl {
   assignments(nodeId: string, fence: Fence): Promise<readonly RankAssignment[]>;
   /** Attempts that this node should still run, to reconcile with what it does run. */
   expectedAttempts(nodeId: string): Promise<readonly Fence[]>;
-  recordRankState(key: RankKey, state: RankState, details?: { pid?: number; host?: string; port?: number }): Promise<void>;
+  recordRankState(
+    key: RankKey,
+    state: RankState,
+    details?: { pid?: number; host?: string; port?: number },
+  ): Promise<void>;
   /** The addresses of all ranks, or undefined until every rank has one. */
   peers(fence: Fence): Promise<readonly PeerAddress[] | undefined>;
-  recordPlan(key: RankKey, plan: { totalSteps: number; startStep: number; parameters: number; trainSamples: number; engine: string }): Promise<void>;
+  recordPlan(
+    key: RankKey,
+    plan: { totalSteps: number; startStep: number; parameters: number; trainSamples: number; engine: string },
+  ): Promise<void>;
   /** A batch of metric reports, oldest first. */
-  recordMetrics(key: RankKey, reports: readonly { step: number; at: number; values: Readonly<Record<string, number>> }[]): Promise<void>;
+  recordMetrics(
+    key: RankKey,
+    reports: readonly { step: number; at: number; values: Readonly<Record<string, number>> }[],
+  ): Promise<void>;
   recordLogs(key: RankKey, entries: readonly LogEntry[]): Promise<void>;
   /** Records the checkpoint, applies retention, and returns the checkpoints that are no longer tracked, in one transaction. */
   recordCheckpoint(key: RankKey, checkpoint: CheckpointRecord): Promise<readonly { step: number; prefix: string }[]>;
-  recordEvaluation(key: RankKey, evaluation: { step: number; final: boolean; values: Readonly<Record<string, number>>; samples: readonly PredictionSample[] }): Promise<void>;
+  recordEvaluation(
+    key: RankKey,
+    evaluation: {
+      step: number;
+      final: boolean;
+      values: Readonly<Record<string, number>>;
+      samples: readonly PredictionSample[];
+    },
+  ): Promise<void>;
   /** Ends the rank and frees its slot; the first failure of an attempt stops its other ranks, the last end decides the attempt. */
   recordRankEnd(key: RankKey, end: RankEnd): Promise<void>;
 }

@@ -9,3 +9,6 @@ export type {
   RankEnd,
   RankKey,
 } from './control-plane.js';
+export { type ControlPlaneDeps, type ControlPlaneOptions, createControlPlane } from './create-control-plane.js';
+export { createNodeControl, type NodeControlDeps, type NodeControlOptions } from './create-node-control.js';
+export { createScheduler, type Scheduler, type SchedulerDeps, type SchedulerOptions } from './scheduler.js';

@@ -1,11 +1,14 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pg from 'pg';
 import { EmbeddedPostgres } from './embedded/embedded-postgres.js';
 import { migrate } from './migrate.js';
 
 export interface TestDatabase {
   readonly url: string;
+  /** Empties all tables of ours. */
+  reset(): Promise<void>;
   /** Stops the server and removes its directory. */
   close(): Promise<void>;
 }
@@ -23,9 +26,19 @@ export async function bootTestDatabase(): Promise<TestDatabase> {
   try {
     const url = await server.start();
     await migrate(url);
-    return { url, close };
+    return { url, close, reset: () => truncate(url) };
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+async function truncate(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query('TRUNCATE job, node, outbox, idempotency_key CASCADE');
+  } finally {
+    await client.end();
   }
 }

@@ -26,6 +26,10 @@ export class OutboxRepository {
     });
   }
 
+  async hasUnsent(): Promise<boolean> {
+    return (await this.#client.outbox.findFirst({ where: { sentAt: null }, select: { id: true } })) !== null;
+  }
+
   async markSent(ids: readonly bigint[]): Promise<void> {
     await this.#client.outbox.updateMany({ where: { id: { in: [...ids] } }, data: { sentAt: new Date() } });
   }

@@ -1,0 +1,150 @@
+import { createHash } from 'node:crypto';
+import {
+  ClipyardError,
+  type Health,
+  type Job,
+  type JobEvent,
+  type JobState,
+  type LogLevel,
+  type RunSpec,
+} from '@clipyard/contracts';
+import type { Database, JobRow, Repositories } from '@clipyard/db';
+import type { MessageBus } from '@clipyard/queue';
+import { newId } from '@clipyard/runtime';
+import { stopAttempt } from './attempt-end.js';
+import { assertSatisfiable } from './capacity.js';
+import type { ControlPlane } from './control-plane.js';
+import { decodeJobCursor, decodeRowId, encodeJobCursor } from './cursor.js';
+import { streamEvents } from './event-stream.js';
+import { wakeScheduler } from './messages.js';
+import { assertJobTransition } from './state-machine.js';
+import { moveJob } from './transitions.js';
+import { attemptView, checkpointView, jobView, logView, metricView, nodeView } from './views.js';
+
+export interface ControlPlaneDeps {
+  readonly database: Database;
+  readonly bus: MessageBus;
+}
+
+export interface ControlPlaneOptions {
+  /** Root of the blob store, for the URLs of checkpoints; default: they are relative. */
+  readonly storageUrl?: string;
+}
+
+const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
+
+export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlaneOptions = {}): ControlPlane {
+  const { database, bus } = deps;
+  const storageUrl = options.storageUrl ?? '';
+
+  async function readJob<T>(jobId: string, read: (db: Repositories, job: JobRow) => Promise<T>): Promise<T> {
+    return await database.read(async (db) => await read(db, found(jobId, await db.jobs.find(jobId))));
+  }
+
+  return {
+    async submitJob(spec, { idempotencyKey } = {}) {
+      return await database.transaction(async (tx) => {
+        const id = newId('job');
+        if (idempotencyKey !== undefined) {
+          const known = await tx.idempotency.claim(idempotencyKey, hashOf(spec), id);
+          if (known.requestHash !== hashOf(spec)) throw keyReused(idempotencyKey);
+          if (known.jobId !== id) return { job: jobView((await tx.jobs.find(known.jobId))!), created: false };
+        }
+        await assertSatisfiable(tx, spec);
+        const job = await tx.jobs.create(id, spec);
+        const data = { from: null, to: 'queued', reason: null };
+        await tx.events.append({ jobId: id, type: 'job.state', epoch: 0, data });
+        await wakeScheduler(tx, 'job.submitted', { jobId: id, epoch: 0 });
+        return { job: jobView(job), created: true };
+      });
+    },
+
+    getJob: (jobId) => readJob(jobId, async (_db, job) => jobView(job)),
+
+    async listJobs({ cursor, limit, ...filter }) {
+      const after = cursor === undefined ? {} : { after: decodeJobCursor(cursor) };
+      const rows = await database.read((db) => db.jobs.list({ ...filter, ...after, limit: limit + 1 }));
+      const items = rows.slice(0, limit);
+      return {
+        items: items.map(jobView),
+        nextCursor: rows.length > limit ? encodeJobCursor(items.at(-1)!) : null,
+      };
+    },
+
+    async cancelJob(jobId): Promise<Job> {
+      return await database.transaction(async (tx) => {
+        const job = found(jobId, await tx.jobs.lock(jobId));
+        assertJobTransition(job.state as JobState, 'cancelled');
+        const moved = await moveJob(tx, job, 'cancelled', { finishedAt: new Date(), reason: 'cancelled by request' });
+        const attempt = job.epoch === 0 ? null : await tx.attempts.find(jobId, job.epoch);
+        if (attempt !== null) await stopAttempt(tx, moved, attempt, 'the job was cancelled');
+        return jobView(moved);
+      });
+    },
+
+    listAttempts: (jobId) => readJob(jobId, async (db) => (await db.attempts.list(jobId)).map(attemptView)),
+
+    listMetrics: (jobId, query) => readJob(jobId, async (db) => (await db.metrics.list(jobId, query)).map(metricView)),
+
+    async listLogs(jobId, { level, cursor, limit, ...filter }) {
+      const after = cursor === undefined ? {} : { after: decodeRowId('cursor', cursor) };
+      const levels = level === undefined ? {} : { levels: LEVELS.slice(LEVELS.indexOf(level)) };
+      return await readJob(jobId, async (db) => {
+        const rows = await db.logs.list(jobId, { ...filter, ...after, ...levels, limit: limit + 1 });
+        const items = rows.slice(0, limit);
+        return { items: items.map(logView), nextCursor: rows.length > limit ? String(items.at(-1)!.id) : null };
+      });
+    },
+
+    listCheckpoints: (jobId) =>
+      readJob(jobId, async (db) => (await db.checkpoints.list(jobId)).map((row) => checkpointView(row, storageUrl))),
+
+    async getCheckpoint(checkpointId) {
+      const row = await database.read((db) => db.checkpoints.find(checkpointId));
+      if (row === null) throw new ClipyardError('not_found', `There is no checkpoint ${checkpointId}`);
+      return checkpointView(row, storageUrl);
+    },
+
+    listNodes: () => database.read(async (db) => (await db.nodes.list()).map(nodeView)),
+
+    async *events(jobId, { after, signal }): AsyncGenerator<JobEvent> {
+      const id = after === undefined ? 0n : decodeRowId('Last-Event-ID', after);
+      await readJob(jobId, async () => undefined);
+      yield* streamEvents(database, jobId, { after: id, signal });
+    },
+
+    async health(): Promise<Health> {
+      const checks = {
+        database: await outcome(database.ping()),
+        queue: await outcome(bus.ping()),
+      };
+      const ok = Object.values(checks).every((check) => check === 'ok');
+      return { status: ok ? 'ok' : 'unavailable', checks };
+    },
+  };
+}
+
+function found(jobId: string, job: JobRow | null): JobRow {
+  if (job === null) throw new ClipyardError('job_not_found', `There is no job ${jobId}`);
+  return job;
+}
+
+/** A spec that was validated has its fields in the order of the schema, so equal specs have equal texts. */
+function hashOf(spec: RunSpec): string {
+  return createHash('sha256').update(JSON.stringify(spec)).digest('hex');
+}
+
+function keyReused(value: string): ClipyardError {
+  return new ClipyardError('idempotency_key_reused', 'Idempotency-Key: was used with another run spec', {
+    fields: [{ path: 'Idempotency-Key', message: 'was used with another run spec', value, remedy: 'Use a new key.' }],
+  });
+}
+
+async function outcome(check: Promise<void>): Promise<string> {
+  try {
+    await check;
+    return 'ok';
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

@@ -1,0 +1,119 @@
+import { ClipyardError, LIMITS, type RunSpec } from '@clipyard/contracts';
+import type { Database } from '@clipyard/db';
+import { type MessageBus, nodeQueue } from '@clipyard/queue';
+import { newId } from '@clipyard/runtime';
+import { endRank } from './attempt-end.js';
+import type { NodeControl, NodeMessage } from './control-plane.js';
+import { hasEnded, isFinalRank, stale } from './fence.js';
+import { endRanksOf } from './leases.js';
+import {
+  recordCheckpoint,
+  recordEvaluation,
+  recordLogs,
+  recordMetrics,
+  recordPlan,
+  recordRankState,
+} from './rank-reports.js';
+
+export interface NodeControlDeps {
+  readonly database: Database;
+  readonly bus: MessageBus;
+}
+
+export interface NodeControlOptions {
+  /** How long a node lives without a renewal, ms. Default `LIMITS.nodeLeaseMs`. */
+  readonly leaseMs?: number;
+}
+
+export function createNodeControl(deps: NodeControlDeps, options: NodeControlOptions = {}): NodeControl {
+  const { database, bus } = deps;
+  const leaseMs = options.leaseMs ?? LIMITS.nodeLeaseMs;
+
+  return {
+    async register({ slots, ...data }) {
+      // First out of the scheduler's sight, so that no new rank comes while those of the earlier life are ended.
+      const known = await database.transaction(async (tx) => {
+        const node = await tx.nodes.findByName(data.name);
+        if (node !== null) await tx.nodes.setState(node.id, 'lost');
+        return node?.id;
+      });
+      if (known !== undefined) await endRanksOf(database, known, `node ${data.name} was started anew`);
+      const nodeId = await database.transaction((tx) => tx.nodes.register(newId('node'), data, slots, leaseMs));
+      return { nodeId, leaseMs };
+    },
+
+    async renewLease(nodeId) {
+      if (await database.transaction((tx) => tx.nodes.renewLease(nodeId, leaseMs))) return;
+      throw new ClipyardError('node_lost', `The lease of node ${nodeId} ran out, or it was stopped; register again`);
+    },
+
+    async deregister(nodeId) {
+      await database.transaction((tx) => tx.nodes.setState(nodeId, 'stopped'));
+      await endRanksOf(database, nodeId, 'its node was stopped');
+    },
+
+    consume: (nodeId, handle) => bus.consume(nodeQueue<NodeMessage>(nodeId), handle),
+
+    async assignments(nodeId, fence) {
+      return await database.read(async (db) => {
+        const job = await db.jobs.find(fence.jobId);
+        const attempt = await db.attempts.find(fence.jobId, fence.epoch);
+        if (job === null || attempt === null || job.epoch !== fence.epoch) return [];
+        if (attempt.state !== 'starting' && attempt.state !== 'running') return [];
+        const checkpoints = await db.checkpoints.list(fence.jobId);
+        return attempt.ranks
+          .filter((rank) => rank.nodeId === nodeId && !isFinalRank(rank))
+          .map(({ rank, slot }) => ({
+            jobId: job.id,
+            jobName: job.name,
+            epoch: attempt.epoch,
+            rank,
+            slot,
+            worldSize: attempt.worldSize,
+            secret: attempt.secret,
+            spec: job.spec as unknown as RunSpec,
+            checkpoints: checkpoints.map(({ step, prefix, manifestSha256 }) => ({ step, prefix, manifestSha256 })),
+          }));
+      });
+    },
+
+    async expectedAttempts(nodeId) {
+      return await database.read(async (db) => {
+        const fences = new Map<string, { jobId: string; epoch: number }>();
+        for (const { jobId, epoch } of await db.attempts.unfinishedOn(nodeId)) {
+          const attempt = await db.attempts.find(jobId, epoch);
+          if (attempt?.state === 'starting' || attempt?.state === 'running') fences.set(jobId, { jobId, epoch });
+        }
+        return [...fences.values()];
+      });
+    },
+
+    async peers(fence) {
+      return await database.read(async (db) => {
+        const attempt = await db.attempts.find(fence.jobId, fence.epoch);
+        if (attempt === null || hasEnded(attempt)) throw stale(fence, `the attempt is ${attempt?.state ?? 'unknown'}`);
+        const peers = attempt.ranks.flatMap(({ rank, host, port }) =>
+          host === null || port === null ? [] : [{ rank, host, port }],
+        );
+        return peers.length === attempt.worldSize ? peers : undefined;
+      });
+    },
+
+    recordRankState: (key, state, details = {}) =>
+      database.transaction((tx) => recordRankState(tx, key, state, details)),
+    recordPlan: (key, plan) => database.transaction((tx) => recordPlan(tx, key, plan)),
+    recordMetrics: (key, reports) => database.transaction((tx) => recordMetrics(tx, key, reports)),
+    recordLogs: (key, entries) => database.transaction((tx) => recordLogs(tx, key, entries)),
+    recordCheckpoint: (key, checkpoint) => database.transaction((tx) => recordCheckpoint(tx, key, checkpoint)),
+    recordEvaluation: (key, evaluation) => database.transaction((tx) => recordEvaluation(tx, key, evaluation)),
+
+    async recordRankEnd(key, end) {
+      await database.transaction(async (tx) => {
+        const job = await tx.jobs.lock(key.jobId);
+        const rank = await tx.attempts.findRank(key.jobId, key.epoch, key.rank);
+        if (job === null || rank === null) throw stale(key, `there is no rank ${key.rank}`);
+        await endRank(tx, job, rank, end);
+      });
+    },
+  };
+}

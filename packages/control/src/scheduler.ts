@@ -1,0 +1,121 @@
+import { ClipyardError } from '@clipyard/contracts';
+import type { AdvisoryLock, Database } from '@clipyard/db';
+import { type MessageBus, type Subscription, schedulerQueue } from '@clipyard/queue';
+import type { Logger } from '@clipyard/runtime';
+import { allocateGang } from './allocation.js';
+import { expireLeases } from './leases.js';
+import { OutboxRelay } from './outbox-relay.js';
+import { WakeableLoop } from './wakeable-loop.js';
+
+export interface SchedulerDeps {
+  readonly database: Database;
+  readonly bus: MessageBus;
+  readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
+}
+
+export interface SchedulerOptions {
+  /** Longest time between two looks at leases and waiting jobs, ms. Default 1,000. */
+  readonly pollMs?: number;
+  /** How often a scheduler that stands by tries to become the leader, ms. Default 1,000. */
+  readonly standbyMs?: number;
+}
+
+export interface Scheduler {
+  start(): Promise<void>;
+  /** Whether this one leads now. */
+  readonly leads: boolean;
+  /** Resolves when it has stopped; another one may take over at once. */
+  close(): Promise<void>;
+}
+
+/** Jobs looked at in one round. */
+const BATCH = 200;
+const LEADER_LOCK = 'clipyard.scheduler';
+
+/**
+ * Starts queued and recovering jobs and gives up nodes whose lease ran out. Any number may run; the one that holds the
+ * database's advisory lock leads, the others stand by. It also relays the outbox, leading or not.
+ */
+export function createScheduler(deps: SchedulerDeps, options: SchedulerOptions = {}): Scheduler {
+  return new LockedScheduler(deps, { pollMs: options.pollMs ?? 1000, standbyMs: options.standbyMs ?? 1000 });
+}
+
+class LockedScheduler implements Scheduler {
+  readonly #deps: SchedulerDeps;
+  readonly #options: Required<SchedulerOptions>;
+  readonly #loop: WakeableLoop;
+  readonly #relay: OutboxRelay;
+  #lock: AdvisoryLock | undefined;
+  #subscription: Subscription | undefined;
+
+  constructor(deps: SchedulerDeps, options: Required<SchedulerOptions>) {
+    this.#deps = deps;
+    this.#options = options;
+    const { database, bus, logger } = deps;
+    const onError = (error: Error): void => logger.error({ err: error }, 'a round of the scheduler failed');
+    this.#loop = new WakeableLoop({ onError }, { run: () => this.#round() });
+    this.#relay = new OutboxRelay({
+      database,
+      bus,
+      onError: (error) => logger.error({ err: error }, 'messages could not be handed to the queue'),
+    });
+  }
+
+  get leads(): boolean {
+    return this.#lock !== undefined;
+  }
+
+  async start(): Promise<void> {
+    await this.#relay.start();
+    this.#loop.start();
+  }
+
+  async close(): Promise<void> {
+    await this.#loop.close();
+    await this.#stepDown();
+    await this.#relay.close();
+  }
+
+  /** Returns when the next round is due, ms. */
+  async #round(): Promise<number> {
+    if (this.#lock === undefined && !(await this.#lead())) return this.#options.standbyMs;
+    const { database, logger } = this.#deps;
+    for (const name of await expireLeases(database)) logger.warn({ node: name }, 'the lease of a node ran out');
+    // In order of priority and age; one that does not fit now does not hold up those behind it.
+    for (const jobId of await database.read((db) => db.jobs.startable(BATCH))) {
+      if (this.#lock === undefined) return 0;
+      if (await allocateGang(database, jobId)) logger.info({ job: jobId }, 'started an attempt');
+    }
+    const due = await database.read((db) => db.jobs.msToNextDue());
+    return Math.min(this.#options.pollMs, due === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Math.ceil(due)));
+  }
+
+  async #lead(): Promise<boolean> {
+    const { database, bus, logger } = this.#deps;
+    const lock = await database.tryLock(LEADER_LOCK);
+    if (lock === undefined) return false;
+    this.#lock = lock;
+    void lock.lost.then(() => {
+      if (this.#lock !== lock) return;
+      logger.warn('lost the lock of the leading scheduler');
+      void this.#stepDown();
+    });
+    // Only the leader takes wake-ups; the rounds find all there is to do, so what they say does not matter.
+    try {
+      this.#subscription = await bus.consume(schedulerQueue, async () => this.#loop.wake());
+    } catch (error) {
+      await this.#stepDown();
+      throw ClipyardError.from(error, 'database_unavailable');
+    }
+    logger.info('leads as scheduler');
+    return true;
+  }
+
+  async #stepDown(): Promise<void> {
+    const [lock, subscription] = [this.#lock, this.#subscription];
+    this.#lock = undefined;
+    this.#subscription = undefined;
+    await subscription?.close();
+    await lock?.release();
+  }
+}

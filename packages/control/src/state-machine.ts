@@ -1,0 +1,38 @@
+import {
+  ATTEMPT_TRANSITIONS,
+  type AttemptState,
+  ClipyardError,
+  JOB_TRANSITIONS,
+  type JobState,
+  RANK_TRANSITIONS,
+  type RankState,
+} from '@clipyard/contracts';
+
+/** Throws `job_state_conflict` unless a job may move from one state to the other. */
+export function assertJobTransition(from: JobState, to: JobState): void {
+  assertTransition('job', JOB_TRANSITIONS, from, to);
+}
+
+/** Throws `job_state_conflict` unless an attempt may move from one state to the other. */
+export function assertAttemptTransition(from: AttemptState, to: AttemptState): void {
+  assertTransition('attempt', ATTEMPT_TRANSITIONS, from, to);
+}
+
+/** Throws `job_state_conflict` unless a rank may move from one state to the other. */
+export function assertRankTransition(from: RankState, to: RankState): void {
+  assertTransition('rank', RANK_TRANSITIONS, from, to);
+}
+
+function assertTransition<S extends string>(
+  kind: string,
+  transitions: Readonly<Record<S, readonly S[]>>,
+  from: S,
+  to: S,
+): void {
+  if (transitions[from].includes(to)) return;
+  const legal = transitions[from].length === 0 ? 'nothing: it has ended' : transitions[from].join(', ');
+  throw new ClipyardError(
+    'job_state_conflict',
+    `A ${kind} that is ${from} cannot become ${to}; it can become ${legal}`,
+  );
+}
