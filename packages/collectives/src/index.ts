@@ -1,1 +1,1 @@
-export {};
+export { createGroup, type GroupOptions, type LinkGroup } from './link-group.js';

@@ -177,6 +177,17 @@ export function groupSuite(name: string, makeGroups: (worldSize: number) => Prom
       await expect(group!.broadcast(new Float32Array(2), worldSize)).rejects.toThrow();
     });
 
+    it('lets a rank that is done leave while the others finish', async () => {
+      const groups = await open();
+      await onAll(groups, async (group, rank) => {
+        await new Promise((resolve) => setTimeout(resolve, rank * 20));
+        const buffer = rank === 0 ? sampleFloats(100_000, 1) : new Float32Array(100_000);
+        await group.broadcast(buffer, 0);
+        await group.close();
+        expectBitwise(buffer, sampleFloats(100_000, 1));
+      });
+    });
+
     it('refuses calls after it was closed', async () => {
       const groups = await open();
       await onAll(groups, (group) => group.barrier());
