@@ -6,14 +6,15 @@ import { type Cancellable, ClipyardError, fieldError } from '@clipyard/contracts
 import { CsvError, parse } from 'csv-parse';
 import { cleanCaption } from './caption.js';
 import { isInside } from './data-path.js';
-import type { Augmentation, CaptionOptions, Dataset, ReadOptions, Sample } from './dataset.js';
-import { decodeImage, undecodable } from './image/decode.js';
+import type { CaptionOptions, Dataset, ReadOptions, Sample } from './dataset.js';
+import { undecodable } from './image/decode.js';
+import { PictureSource, type PictureSourceOptions } from './image/picture-source.js';
 
 /** Longest row of a table, characters. */
 const MAX_ROW_CHARS = 1 << 20;
 const MAX_IMAGE_BYTES = 256 << 20;
 
-export interface CsvOptions {
+export interface CsvOptions extends PictureSourceOptions {
   readonly tables: readonly { readonly url: string; readonly path: string; readonly field: string }[];
   readonly separator: string;
   readonly imageColumn: string;
@@ -22,9 +23,6 @@ export interface CsvOptions {
   readonly field: string;
   /** Pictures outside of it are not read. */
   readonly dataDir: string;
-  readonly imageSize: number;
-  readonly augment: Augmentation;
-  readonly augmentSeed: number;
 }
 
 interface Row {
@@ -40,11 +38,13 @@ export class CsvDataset implements Dataset {
   readonly imageSize: number;
   readonly #options: CsvOptions;
   readonly #rows: readonly Row[];
+  readonly #pictures: PictureSource;
 
   private constructor(options: CsvOptions, rows: readonly Row[]) {
     this.#options = options;
     this.#rows = rows;
     this.size = rows.length;
+    this.#pictures = new PictureSource(options);
     this.imageSize = options.imageSize;
   }
 
@@ -61,12 +61,8 @@ export class CsvDataset implements Dataset {
     const row = this.#row(index);
     const name = this.#name(row);
     const caption = cleanCaption(row.caption, name);
-    const bytes = await this.#bytes(row, name);
-    options.signal?.throwIfAborted();
-    const augment = options.augment ?? this.#options.augment;
-    const crop =
-      augment === 'crop' ? { seed: this.#options.augmentSeed, position: options.position ?? index } : undefined;
-    return { pixels: await decodeImage(bytes, { size: this.imageSize, name, crop }), caption };
+    const pixels = await this.#pictures.read(index, name, () => this.#bytes(row, name), options);
+    return { pixels, caption };
   }
 
   async *captions(options: CaptionOptions = {}): AsyncIterable<string> {

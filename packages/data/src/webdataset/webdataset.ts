@@ -1,9 +1,10 @@
 import assert from 'node:assert';
 import { type Cancellable, ClipyardError } from '@clipyard/contracts';
 import { cleanCaption, emptyCaption } from '../caption.js';
-import type { Augmentation, CaptionOptions, Dataset, ReadOptions, Sample } from '../dataset.js';
+import type { CaptionOptions, Dataset, ReadOptions, Sample } from '../dataset.js';
 import { FilePool } from '../file-pool.js';
-import { decodeImage, undecodable } from '../image/decode.js';
+import { undecodable } from '../image/decode.js';
+import { PictureSource, type PictureSourceOptions } from '../image/picture-source.js';
 import { loadTarIndex } from './index-cache.js';
 import { groupSamples, type ShardSample } from './shard.js';
 import { damaged, type TarMember } from './tar-index.js';
@@ -15,16 +16,13 @@ const MAX_CAPTION_BYTES = 1 << 20;
 const INDEX_CONCURRENCY = 4;
 const CAPTION_CONCURRENCY = 32;
 
-export interface WebDatasetOptions {
+export interface WebDatasetOptions extends PictureSourceOptions {
   /** `field` names the shard's URL in the run spec, for errors. */
   readonly shards: readonly { readonly url: string; readonly path: string; readonly field: string }[];
   readonly imageKeys: readonly string[];
   readonly captionKeys: readonly string[];
   readonly captionField: string;
   readonly cacheDir: string;
-  readonly imageSize: number;
-  readonly augment: Augmentation;
-  readonly augmentSeed: number;
 }
 
 interface Shard {
@@ -44,10 +42,12 @@ export class WebDataset implements Dataset {
   readonly #options: WebDatasetOptions;
   readonly #shards: readonly Shard[];
   readonly #files = new FilePool();
+  readonly #pictures: PictureSource;
 
   private constructor(options: WebDatasetOptions, shards: readonly Shard[]) {
     this.#options = options;
     this.#shards = shards;
+    this.#pictures = new PictureSource(options);
     this.imageSize = options.imageSize;
     this.shardSizes = shards.map(({ samples }) => samples.length);
     this.size = this.shardSizes.reduce((sum, size) => sum + size, 0);
@@ -79,14 +79,8 @@ export class WebDataset implements Dataset {
     options.signal?.throwIfAborted();
     const { shard, sample, name } = this.#find(index);
     const caption = await this.#caption(shard, sample, name);
-    if (sample.image === undefined) throw undecodable(name, 'the shard holds no picture of this sample');
-    if (sample.image.bytes > MAX_IMAGE_BYTES) throw undecodable(name, `it has ${sample.image.bytes} bytes`);
-    const bytes = await this.#bytes(shard, sample.image);
-    options.signal?.throwIfAborted();
-    const augment = options.augment ?? this.#options.augment;
-    const crop =
-      augment === 'crop' ? { seed: this.#options.augmentSeed, position: options.position ?? index } : undefined;
-    return { pixels: await decodeImage(bytes, { size: this.imageSize, name, crop }), caption };
+    const pixels = await this.#pictures.read(index, name, () => this.#image(shard, sample, name), options);
+    return { pixels, caption };
   }
 
   async *captions(options: CaptionOptions = {}): AsyncIterable<string> {
@@ -125,6 +119,12 @@ export class WebDataset implements Dataset {
     const shard = this.#shards[low]!;
     const sample = shard.samples[index - shard.start]!;
     return { shard, sample, name: `sample \`${sample.key}\` of ${shard.url}` };
+  }
+
+  async #image(shard: Shard, sample: ShardSample, name: string): Promise<Buffer> {
+    if (sample.image === undefined) throw undecodable(name, 'the shard holds no picture of this sample');
+    if (sample.image.bytes > MAX_IMAGE_BYTES) throw undecodable(name, `it has ${sample.image.bytes} bytes`);
+    return this.#bytes(shard, sample.image);
   }
 
   async #caption(shard: Shard, sample: ShardSample, name: string): Promise<string> {
