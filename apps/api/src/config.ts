@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ClipyardError, fieldProblems } from '@clipyard/contracts';
 import { z } from 'zod';
@@ -11,6 +12,8 @@ const url = (...protocols: string[]) =>
 const environmentSchema = z.object({
   DATABASE_URL: url('postgres:', 'postgresql:').describe('Postgres; `npm start` brings one of its own'),
   REDIS_URL: url('redis:', 'rediss:').optional().describe('Redis for the queues; unset: the queues are in Postgres'),
+  STORAGE_URL: z.string().min(1).optional().describe('Where checkpoints lie; default: `storage` below CLIPYARD_HOME'),
+  CLIPYARD_HOME: z.string().min(1).optional().describe('Where a server of this machine keeps its files'),
   HOST: z.string().min(1).default('127.0.0.1').describe('Interface to listen on'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(7070).describe('Port to listen on; 0: any free one'),
   CLIPYARD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least level that is logged'),
@@ -28,6 +31,8 @@ export interface Config {
   readonly port: number;
   readonly databaseUrl: string;
   readonly redisUrl: string | undefined;
+  /** Root of the blob store, for the URLs of checkpoints; the API itself reads nothing there. */
+  readonly storageUrl: string | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -45,12 +50,12 @@ export function loadConfig(
     const fields = fieldProblems(parsed.error, given, 'Correct this environment variable.').map((field) => ({
       ...field,
       // A database URL holds a password: it is not repeated in logs.
-      ...(field.path.endsWith('_URL') ? { value: undefined } : {}),
+      ...(/^(DATABASE|REDIS)_URL$/.test(field.path) ? { value: undefined } : {}),
       ...(given[field.path] === undefined ? { remedy: `Set ${field.path}; \`npm start\` does it by itself.` } : {}),
     }));
     throw new ClipyardError('config_invalid', fields.map((f) => `${f.path}: ${f.message}`).join('; '), { fields });
   }
-  const { HOST, PORT, DATABASE_URL, REDIS_URL, CLIPYARD_LOG_LEVEL } = parsed.data;
+  const { HOST, PORT, DATABASE_URL, REDIS_URL, STORAGE_URL, CLIPYARD_HOME, CLIPYARD_LOG_LEVEL } = parsed.data;
   return Object.freeze({
     role,
     migrate,
@@ -58,6 +63,7 @@ export function loadConfig(
     port: PORT,
     databaseUrl: DATABASE_URL,
     redisUrl: REDIS_URL,
+    storageUrl: STORAGE_URL ?? (CLIPYARD_HOME === undefined ? undefined : `file:${resolve(CLIPYARD_HOME, 'storage')}`),
     logLevel: CLIPYARD_LOG_LEVEL,
   });
 }

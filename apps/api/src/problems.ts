@@ -23,6 +23,8 @@ export function badUrl(path: string): ClipyardError {
 
 export function sendProblem(reply: FastifyReply, request: FastifyRequest, error: ClipyardError): FastifyReply {
   if (error.retryable && error.status === 503) reply.header('retry-after', '1');
+  // Framework errors come before any hook.
+  reply.header('x-request-id', request.id);
   return reply.code(error.status).type('application/problem+json').send(toProblem(error, request.id));
 }
 

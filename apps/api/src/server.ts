@@ -39,6 +39,10 @@ export function buildServer(deps: ServerDeps, options: ServerOptions = {}): Fast
   server.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
   });
+  server.addHook('onResponse', async (request) => {
+    // A connection that was busy when the drain began would stay open for as long as the client keeps it.
+    if (draining.signal.aborted) request.raw.socket.destroySoon();
+  });
   server.addHook('preClose', async () => draining.abort());
   installProblems(server);
   healthRoutes(server, { control: deps.control, draining: draining.signal });

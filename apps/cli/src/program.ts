@@ -1,12 +1,14 @@
 import { JOB_STATES } from '@clipyard/contracts';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { indexData, inspectData, packData } from './commands/data.js';
 import { cancel, ps, submit, watch } from './commands/jobs.js';
 import { logs } from './commands/logs.js';
 import { nodes } from './commands/nodes.js';
-import { up } from './commands/up.js';
 import type { Context } from './context.js';
 import { EXIT } from './exit-codes.js';
+
+// Loaded when asked for: the decoder of pictures and the database would double the start of all other commands.
+const loadData = () => import('./commands/data.js');
+const loadUp = () => import('./commands/up.js');
 
 /** Runs one command line; resolves with the exit code. Throws coded errors. */
 export async function runProgram(argv: readonly string[], context: Context): Promise<number> {
@@ -77,7 +79,7 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
     .command('up')
     .description('start database, API and a worker with two slots, and train the demo')
     .option('--no-demo', 'without the demo; stays up until a signal')
-    .action(async (options) => finish(await up(context, options)));
+    .action(async (options) => finish(await (await loadUp()).up(context, options)));
   return program;
 }
 
@@ -89,13 +91,13 @@ function dataCommands(data: Command, context: Context, finish: (code: number) =>
     .requiredOption('--out <folder>', 'where the shards go; below the data directory, so that run specs can name them')
     .option('--shard-size <n>', 'samples a shard', wholeNumber)
     .option('--json', 'print JSON')
-    .action(async (source, options) => finish(await packData(context, source, options)));
+    .action(async (source, options) => finish(await (await loadData()).packData(context, source, options)));
   data
     .command('index')
     .description('build the indices of shards ahead of the first run on them')
     .argument('<files...>', 'shards, braces allowed, relative to the data directory')
     .option('--json', 'print JSON')
-    .action(async (files, options) => finish(await indexData(context, files, options)));
+    .action(async (files, options) => finish(await (await loadData()).indexData(context, files, options)));
   data
     .command('inspect')
     .description('read samples and tell what a data set holds')
@@ -103,7 +105,7 @@ function dataCommands(data: Command, context: Context, finish: (code: number) =>
     .option('--limit <n>', 'read at most so many samples', wholeNumber, 1000)
     .option('--image-size <pixels>', 'side that pictures are decoded to', wholeNumber, 64)
     .option('--json', 'print JSON')
-    .action(async (files, options) => finish(await inspectData(context, files, options)));
+    .action(async (files, options) => finish(await (await loadData()).inspectData(context, files, options)));
 }
 
 function collect(value: string, before: string[]): string[] {

@@ -38,7 +38,10 @@ export function resultPairs(job: Job, checkpoint: Checkpoint | undefined): [stri
       pairs.push([`${name} R@1 / 5 / 10`, recalls.map((value) => formatPercent(value!)).join(' / ')]);
     }
   }
-  add('peak memory of a rank', 'rank/rss_mib', (value) => `${Math.round(value)} MiB`);
+  const memory = Object.entries(latest).flatMap(([name, value]) =>
+    /^rank\/(\d+\/)?rss_mib$/.test(name) ? [value] : [],
+  );
+  if (memory.length > 0) pairs.push(['peak memory of a rank', `${Math.round(Math.max(...memory))} MiB`]);
   add('unusable samples', 'data/bad_samples', formatNumber);
   if (checkpoint !== undefined)
     pairs.push(['weights', `${weightsLocation(checkpoint)} (checkpoint of ${formatBytes(checkpoint.bytes)})`]);

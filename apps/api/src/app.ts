@@ -1,0 +1,38 @@
+import { createControlPlane, createScheduler } from '@clipyard/control';
+import { migrate, openDatabase } from '@clipyard/db';
+import { resolveModelConfig } from '@clipyard/model';
+import { MessageBus } from '@clipyard/queue';
+import { type Lifecycle, type Logger, newId } from '@clipyard/runtime';
+import type { Config } from './config.js';
+import { buildServer, listen } from './server.js';
+
+/**
+ * Starts the API, the scheduler, or both, and resolves with the URL it listens at. What it opens it adds to `lifecycle`,
+ * whose `close` drains: requests are finished, event streams end, the scheduler stops, then the stores are closed.
+ */
+export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, config: Config): Promise<string> {
+  const { logger, lifecycle } = deps;
+  const { databaseUrl, redisUrl, storageUrl } = config;
+  if (config.migrate) {
+    const applied = await migrate(databaseUrl);
+    if (applied.length > 0) logger.info({ migrations: applied }, 'migrated the database');
+  }
+  const database = lifecycle.use('database', await openDatabase({ url: databaseUrl }));
+  const onError = (error: Error, queue: string) => logger.error({ err: error, queue }, 'queue error');
+  const bus = lifecycle.use(
+    'queue',
+    await MessageBus.open({ onError }, { databaseUrl, ...(redisUrl === undefined ? {} : { redisUrl }) }),
+  );
+  const control = createControlPlane({ database, bus }, storageUrl === undefined ? {} : { storageUrl });
+
+  if (config.role !== 'api') {
+    const scheduler = lifecycle.use('scheduler', createScheduler({ database, bus, logger }));
+    await scheduler.start();
+  }
+  const server = buildServer(
+    { control, checkModel: resolveModelConfig, logger, newRequestId: () => newId('req') },
+    { routes: config.role === 'scheduler' ? 'health' : 'all' },
+  );
+  lifecycle.add('server', () => server.close());
+  return await listen(server, config);
+}

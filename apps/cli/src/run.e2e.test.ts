@@ -1,0 +1,243 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { ClipyardError, Job, JobEvent } from '@clipyard/contracts';
+import { sleep } from '@clipyard/runtime';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Config, loadConfig } from './config.js';
+import { type Stack, startStack } from './up/stack.js';
+
+/** The real thing: PostgreSQL, API, worker and rank processes, through REST alone. */
+const never = new AbortController().signal;
+let home: string;
+let config: Config;
+let stack: Stack;
+
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'clipyard-e2e-'));
+  const { DATABASE_URL: _, ...environment } = process.env;
+  config = loadConfig({ ...environment, CLIPYARD_HOME: home, PORT: '0', CLIPYARD_SLOTS: '2' });
+  stack = await startStack(config, () => {}, never);
+});
+
+afterAll(async () => {
+  await stack?.close();
+  await rm(home, { recursive: true, force: true });
+});
+
+function spec(changes: Record<string, unknown> = {}): Record<string, unknown> {
+  return {
+    version: 1,
+    name: 'e2e',
+    model: { preset: 'clip-tiny' },
+    data: {
+      train: { type: 'shapes', samples: 2000 },
+      eval: { type: 'shapes', samples: 256, split: 'all', seed: 1 },
+      evalSamples: 128,
+    },
+    batch: { global: 32 },
+    duration: { steps: 40 },
+    optimizer: { lr: 1e-3 },
+    schedule: { warmupSteps: 5 },
+    resources: { world: { min: 2, max: 2 } },
+    checkpoint: { everySteps: 10, keepLast: 2 },
+    evaluate: { everySteps: 20, tasks: [{ type: 'zeroshot' }, { type: 'retrieval' }] },
+    ...changes,
+  };
+}
+
+async function eventsOf(jobId: string, after?: string): Promise<JobEvent[]> {
+  const events: JobEvent[] = [];
+  for await (const event of stack.client.events(jobId, after === undefined ? {} : { after })) events.push(event);
+  return events;
+}
+
+/** Resolves with the first event that fits; fails when the job ends without one. */
+async function eventWhere(jobId: string, fits: (event: JobEvent) => boolean): Promise<JobEvent> {
+  for await (const event of stack.client.events(jobId)) if (fits(event)) return event;
+  throw new Error(`the job ended without the event: ${JSON.stringify(await stack.client.get(jobId))}`);
+}
+
+const at = (event: JobEvent, type: JobEvent['type'], step: number) =>
+  event.type === type && (event.data.step as number) >= step;
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+    throw error;
+  }
+}
+
+async function eventually(what: string, check: () => Promise<boolean> | boolean): Promise<void> {
+  for (const limit = Date.now() + 15_000; Date.now() < limit; await sleep(50)) if (await check()) return;
+  throw new Error(`not in time: ${what}`);
+}
+
+describe('a run of two ranks', () => {
+  let job: Job;
+  let events: JobEvent[];
+
+  beforeAll(async () => {
+    const submitted = await stack.client.submit(spec());
+    events = await eventsOf(submitted.id);
+    job = await stack.client.get(submitted.id);
+  });
+
+  it('succeeds in one attempt, with a rank on each slot', async () => {
+    expect(job).toMatchObject({ state: 'succeeded', step: 40, totalSteps: 40, worldSize: 2, epoch: 1, error: null });
+    const attempts = await stack.client.attempts(job.id);
+    expect(attempts).toHaveLength(1);
+    expect(attempts[0]).toMatchObject({ state: 'succeeded', worldSize: 2, startStep: 0 });
+    expect(attempts[0]!.ranks.map(({ rank, slot, state }) => ({ rank, slot, state }))).toEqual([
+      { rank: 0, slot: 0, state: 'succeeded' },
+      { rank: 1, slot: 1, state: 'succeeded' },
+    ]);
+    expect(new Set(attempts[0]!.ranks.map((rank) => rank.pid)).size).toBe(2);
+  });
+
+  it('reports metrics that show it learning', async () => {
+    const points = await stack.client.metrics(job.id, { name: 'loss' });
+    expect(points.length).toBeGreaterThan(1);
+    expect(points.at(-1)!.step).toBe(40);
+    expect(points.at(-1)!.value).toBeLessThan(points[0]!.value);
+    const later = await stack.client.metrics(job.id, { name: 'loss', afterStep: points[0]!.step });
+    expect(later).toEqual(points.slice(1));
+    expect(job.latest['eval/zeroshot/seen']).toBeGreaterThanOrEqual(0);
+    expect(job.latest['eval/zeroshot/unseen']).toBeGreaterThanOrEqual(0);
+    expect(job.latest['eval/retrieval/text_to_image/r10']).toBeGreaterThan(0);
+  });
+
+  it('leaves checkpoints whose files are what their hashes say', async () => {
+    const checkpoints = await stack.client.checkpoints(job.id);
+    expect(checkpoints.map((checkpoint) => checkpoint.step).sort((a, b) => a - b)).toEqual([30, 40]);
+    const newest = checkpoints.find((checkpoint) => checkpoint.step === 40)!;
+    expect(await stack.client.checkpoint(newest.id)).toEqual(newest);
+    const names = newest.files.map((file) => file.name);
+    expect(names).toEqual(expect.arrayContaining(['model.safetensors', 'open_clip_config.json', 'state.json']));
+    for (const file of newest.files) {
+      const bytes = await readFile(join(filePath(newest.url), file.name));
+      expect(createHash('sha256').update(bytes).digest('hex'), file.name).toBe(file.sha256);
+    }
+  });
+
+  it('keeps its events, which resume after any id without gap or repeat', async () => {
+    const ids = events.map((event) => Number(event.id));
+    expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b));
+    const types = new Set(events.map((event) => event.type));
+    for (const type of [
+      'job.state',
+      'attempt.state',
+      'rank.state',
+      'plan',
+      'metrics',
+      'checkpoint',
+      'evaluation',
+    ] as const) {
+      expect(types, type).toContain(type);
+    }
+    const middle = Math.floor(events.length / 2);
+    expect(await eventsOf(job.id, events[middle]!.id)).toEqual(events.slice(middle + 1));
+    expect(await eventsOf(job.id, events.at(-1)!.id)).toEqual([]);
+  });
+
+  it('ends with pictures and predictions', () => {
+    const last = events.findLast((event) => event.type === 'evaluation')!;
+    expect(last.data.final).toBe(true);
+    const samples = last.data.samples as { png: string; predictions: unknown[] }[];
+    expect(samples.length).toBeGreaterThanOrEqual(3);
+    expect(Buffer.from(samples[0]!.png, 'base64').subarray(1, 4).toString()).toBe('PNG');
+  });
+});
+
+it('a rank killed in mid-run ends the attempt; the next one resumes from the newest checkpoint and succeeds', async () => {
+  const { id } = await stack.client.submit(spec({ name: 'killed', duration: { steps: 300 }, evaluate: {} }));
+  await eventWhere(id, (event) => at(event, 'checkpoint', 20));
+  const [first] = await stack.client.attempts(id);
+  const victim = first!.ranks[1]!.pid!;
+  process.kill(victim, 'SIGKILL');
+  await eventsOf(id);
+  const job = await stack.client.get(id);
+  expect(job).toMatchObject({ state: 'succeeded', step: 300, epoch: 2, restarts: { infrastructure: 1, user: 0 } });
+  const attempts = [...(await stack.client.attempts(id))].sort((a, b) => a.epoch - b.epoch);
+  expect(attempts.map((attempt) => attempt.state)).toEqual(['failed', 'succeeded']);
+  expect(attempts[0]!.ranks[1]).toMatchObject({ state: 'lost', error: { code: 'rank_lost' } });
+  expect(attempts[1]!.startStep).toBeGreaterThanOrEqual(20);
+  expect(attempts[1]!.startStep! % 10).toBe(0);
+  const steps = (await stack.client.metrics(id, { name: 'loss' })).map((point) => point.step);
+  expect(steps).toEqual([...new Set(steps)].sort((a, b) => a - b));
+  expect(steps.at(-1)).toBe(300);
+});
+
+it('a cancelled run ends its ranks and frees their slots', async () => {
+  const { id } = await stack.client.submit(spec({ name: 'cancelled', duration: { steps: 100_000 }, evaluate: {} }));
+  await eventWhere(id, (event) => event.type === 'metrics');
+  const [attempt] = await stack.client.attempts(id);
+  expect(await stack.client.cancel(id)).toMatchObject({ state: 'cancelled' });
+  await expect(stack.client.cancel(id)).rejects.toMatchObject({ code: 'job_state_conflict' });
+  await eventually('the ranks end', () => attempt!.ranks.every((rank) => !isAlive(rank.pid!)));
+  await eventually('the slots are free', async () =>
+    (await stack.client.nodes()).every((node) => node.slots.every((slot) => slot.jobId === null)),
+  );
+});
+
+describe('bad input', () => {
+  const changes: [string, string, Record<string, unknown>, string][] = [
+    ['an unknown preset', 'preset_unknown', { model: { preset: 'clip-huge' } }, 'model.preset'],
+    ['a global batch that does not divide', 'batch_not_divisible', { batch: { global: 33 } }, 'batch.global'],
+    [
+      'a world larger than there will ever be',
+      'world_unsatisfiable',
+      { resources: { world: { min: 4, max: 4 } } },
+      'resources.world.min',
+    ],
+    ['a spec of another version', 'spec_version_unsupported', { version: 2 }, 'version'],
+    ['a misspelt field', 'spec_invalid', { batch: { globl: 32 } }, 'batch'],
+  ];
+
+  it.each(changes)('%s is refused with field, value and remedy, and leaves no job', async (_, code, change, path) => {
+    const before = (await stack.client.list({ limit: 500 })).items.length;
+    const error = await stack.client.submit(spec(change)).catch((e: ClipyardError) => e as ClipyardError);
+    expect(error).toMatchObject({ code });
+    const fields = (error as ClipyardError).fields;
+    const field = fields.find((f) => f.path === path || f.path.startsWith(`${path}.`));
+    expect(field, JSON.stringify(fields)).toMatchObject({ message: expect.any(String), remedy: expect.any(String) });
+    expect((await stack.client.list({ limit: 500 })).items).toHaveLength(before);
+  });
+
+  it('a missing shard fails the job with the field of the spec that names it', async () => {
+    const { id } = await stack.client.submit(
+      spec({ data: { train: { type: 'webdataset', urls: ['no/such-{0..1}.tar'] } }, evaluate: {} }),
+    );
+    await eventsOf(id);
+    const job = await stack.client.get(id);
+    expect(job).toMatchObject({ state: 'failed', error: { code: 'data_not_found' } });
+    expect(job.error!.fields[0]).toMatchObject({ path: 'data.train.urls[0]', remedy: expect.any(String) });
+  });
+});
+
+it('drains without orphans, and comes up again in seconds with its jobs', async () => {
+  const before = await stack.client.list();
+  const server = JSON.parse(await readFile(join(home, 'server.json'), 'utf8')) as {
+    url: string;
+    pids: Record<string, number>;
+  };
+  expect(server.url).toBe(stack.url);
+  await stack.close();
+  for (const name of ['api', 'worker']) expect(isAlive(server.pids[name]!), name).toBe(false);
+  await expect(readFile(join(home, 'server.json'))).rejects.toThrow('ENOENT');
+  const began = performance.now();
+  stack = await startStack(config, () => {}, never);
+  expect(performance.now() - began).toBeLessThan(10_000);
+  const after = await stack.client.list();
+  expect(after.items.map(({ id, state }) => ({ id, state }))).toEqual(
+    before.items.map(({ id, state }) => ({ id, state })),
+  );
+});
+
+function filePath(url: string): string {
+  return url.startsWith('file://') ? fileURLToPath(url) : url.replace(/^file:/, '');
+}
