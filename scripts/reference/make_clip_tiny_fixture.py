@@ -28,6 +28,8 @@ BATCH, SIZE, CONTEXT, VOCABULARY = 8, 32, 16, 512
 LOGIT_SCALE = float(np.log(1 / 0.07))
 ADAMW = {"lr": 1e-3, "betas": [0.9, 0.98], "eps": 1e-6, "weightDecay": 0.2}
 SMALL = 128
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def scale_and_offset(name: str, shape: tuple) -> tuple[float, float]:
@@ -52,8 +54,9 @@ def build(config: dict) -> CLIP:
 
 
 def inputs() -> tuple[np.ndarray, np.ndarray]:
-    """Images [8,32,32,3] (NHWC) in [-1,1) and tokens [8,16]: 510, words below 510, 511 (end of text), zeros."""
-    images = filled("images", (BATCH, SIZE, SIZE, 3))
+    """Images [8,32,32,3] (NHWC), bytes normalised with CLIP's statistics, and tokens [8,16]: 510, words below 510, 511 (end of text), zeros."""
+    pixels = (mixed("images", BATCH * SIZE * SIZE * 3) >> np.uint64(8)) % 256
+    images = ((pixels.reshape(BATCH, SIZE, SIZE, 3) / 255 - np.array(MEAN)) / np.array(STD)).astype(np.float32)
     words = mixed("tokens", BATCH * CONTEXT).reshape(BATCH, CONTEXT) % (VOCABULARY - 2)
     tokens = np.zeros((BATCH, CONTEXT), dtype=np.int64)
     for row in range(BATCH):
@@ -132,7 +135,7 @@ def train_step_fixture() -> dict:
         "config": CONFIG,
         "adamw": ADAMW,
         "stateDict": {name: list(value.shape) for name, value in model.state_dict().items()},
-        "images": {"name": "images", "shape": list(images.shape), "layout": "NHWC", "first": numbers(images.reshape(-1)[:8])},
+        "images": {"name": "images", "shape": list(images.shape), "layout": "NHWC", "pixels": "(formula word >> 8) % 256, normalised with CLIP's mean and std", "first": numbers(images.reshape(-1)[:8])},
         "tokens": tokens.tolist(),
         "logitScale": float(str(np.float32(LOGIT_SCALE))),
         "embeddingShape": [BATCH, CONFIG["embed_dim"]],

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type Engine, openEngine, type Tensor, type TensorFunction, tf } from '@clipyard/engine';
-import { expectAllClose, formulaValues } from '@clipyard/testkit';
+import { expectAllClose, formulaValues, formulaWords } from '@clipyard/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ModelConfig, parseModelConfig } from './model-config.js';
 import { parameterLayout, parameterSpecs } from './parameters.js';
@@ -30,6 +30,16 @@ const load = (name: string): Fixture =>
   JSON.parse(readFileSync(new URL(`./fixtures/${name}.json`, import.meta.url), 'utf8'));
 const BATCH = 8;
 
+/** Bytes by the formula, normalised with CLIP's statistics in float64. */
+function formulaImages(length: number): Float32Array {
+  const mean = [0.48145466, 0.4578275, 0.40821073];
+  const std = [0.26862954, 0.26130258, 0.27577711];
+  return Float32Array.from(
+    formulaWords('images', length),
+    (word, i) => (((word >>> 8) % 256) / 255 - mean[i % 3]!) / std[i % 3]!,
+  );
+}
+
 /** The formula's value of every tensor, as the script that made the fixture filled them. */
 function inputsOf(
   config: ModelConfig,
@@ -39,7 +49,7 @@ function inputsOf(
   const size = config.vision_cfg.image_size;
   const tokens = Int32Array.from(rows.flat());
   const given: Record<string, Float32Array | Int32Array> = {
-    images: formulaValues('images', BATCH * size * size * 3, 1, 0),
+    images: formulaImages(BATCH * size * size * 3),
     tokens,
     ends: endOfTextRows(tokens, config.text_cfg.context_length),
   };

@@ -36,3 +36,15 @@ function worstExcess(actual: Numbers, expected: Numbers, { rtol = 1e-5, atol = 1
   }
   return { index, excess: worst };
 }
+
+/** |actual - expected| / |expected|, Euclidean over all elements. */
+export function relativeDifference(actual: Numbers, expected: Numbers): number {
+  assert(actual.length === expected.length, `${actual.length} values, expected ${expected.length}`);
+  let difference = 0;
+  let norm = 0;
+  for (let i = 0; i < actual.length; i++) {
+    difference += (actual[i]! - expected[i]!) ** 2;
+    norm += expected[i]! ** 2;
+  }
+  return Math.sqrt(difference / norm);
+}

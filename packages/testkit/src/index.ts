@@ -1,4 +1,4 @@
-export { allclose, expectAllClose, type Tolerance } from './allclose.js';
+export { allclose, expectAllClose, relativeDifference, type Tolerance } from './allclose.js';
 export { expectBitwise } from './bitwise.js';
 export { type BlobStoreFixture, blobStoreSuite } from './blob-store-suite.js';
 export { type FakeClock, fakeClock } from './fake-clock.js';

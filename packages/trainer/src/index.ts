@@ -1,1 +1,2 @@
-export {};
+export { type TrainDeps, type TrainOptions, train } from './train.js';
+export type { TrainLog } from './train-log.js';

@@ -1,0 +1,158 @@
+import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import { type BlobStore, ClipyardError, type Group, type RankStart } from '@clipyard/contracts';
+import { readSafetensors, type SafetensorsFile, tensorFloats } from '@clipyard/tensor';
+import {
+  type CheckpointState,
+  MANIFEST_FILE,
+  type Manifest,
+  MODEL_FILE,
+  manifestSchema,
+  optimizerFile,
+  parseJson,
+  STATE_FILE,
+  stateSchema,
+} from './checkpoint-format.js';
+import type { TrainLog } from './train-log.js';
+import type { TrainState } from './train-state.js';
+
+type Candidate = RankStart['checkpoints'][number];
+
+export interface RestoreDeps {
+  readonly store: BlobStore;
+  readonly group: Group;
+  readonly log: TrainLog;
+}
+
+/**
+ * On all ranks together: restores the newest checkpoint that is whole on every rank, verifying the hash of every file it
+ * reads, for any world size. A damaged one is said and passed over. Undefined when there is none to use.
+ */
+export async function restoreNewest(
+  deps: RestoreDeps,
+  candidates: readonly Candidate[],
+  state: TrainState,
+  modelHash: string,
+  signal: AbortSignal,
+): Promise<CheckpointState | undefined> {
+  const { group, log } = deps;
+  for (const candidate of candidates) {
+    let restored: CheckpointState | undefined;
+    try {
+      restored = await restore(deps, candidate, state, modelHash, signal);
+    } catch (error) {
+      const { code, message } = ClipyardError.from(error, 'checkpoint_damaged');
+      if (code === 'checkpoint_incompatible') throw error;
+      signal.throwIfAborted();
+      log('error', `The checkpoint of step ${candidate.step} cannot be used (${message}); trying the one before`, {
+        code,
+        step: candidate.step,
+      });
+    }
+    const usable = Int32Array.of(restored === undefined ? 0 : 1);
+    await group.allReduce(usable, 'min', { signal });
+    if (usable[0] === 1) return restored;
+  }
+  return undefined;
+}
+
+async function restore(
+  { store }: RestoreDeps,
+  { prefix, manifestSha256 }: Candidate,
+  state: TrainState,
+  modelHash: string,
+  signal: AbortSignal,
+): Promise<CheckpointState> {
+  const manifestBytes = await readBlob(store, `${prefix}/${MANIFEST_FILE}`, signal);
+  if ((await sha256(manifestBytes)) !== manifestSha256)
+    throw new ClipyardError('checkpoint_damaged', `${MANIFEST_FILE} is not the one that was recorded`);
+  const manifest = parseJson(manifestSchema, manifestBytes, MANIFEST_FILE);
+  const verified = (name: string): Promise<Uint8Array> => readVerified(store, prefix, manifest, name, signal);
+
+  const saved = parseJson(stateSchema, await verified(STATE_FILE), STATE_FILE);
+  if (saved.modelHash !== modelHash) {
+    throw new ClipyardError(
+      'checkpoint_incompatible',
+      `The checkpoint of step ${saved.step} was made of another model; submit the changed model as a new job.`,
+    );
+  }
+  fillParameters(state, readSafetensors(await verified(MODEL_FILE)));
+  const { m, v } = state.moments[state.current]!;
+  m.fill(0);
+  v.fill(0);
+  for (let rank = 0; rank < saved.worldSize; rank++) {
+    const { start, end } = state.layout.shard(rank, saved.worldSize);
+    const from = Math.max(start, state.slice.start);
+    const to = Math.min(end, state.slice.end);
+    if (from >= to) continue; // verified by the ranks that need it
+    const moments = readSafetensors(await verified(optimizerFile(rank, saved.worldSize)));
+    copySlice(moments, 'exp_avg', m, state.slice.start, start, from, to);
+    copySlice(moments, 'exp_avg_sq', v, state.slice.start, start, from, to);
+  }
+  return saved;
+}
+
+function fillParameters(state: TrainState, file: SafetensorsFile): void {
+  for (const { name, shape } of state.layout.tensors) {
+    const entry = file.entries.get(name);
+    if (entry === undefined || String(entry.shape) !== String(shape))
+      throw new ClipyardError('checkpoint_damaged', `${MODEL_FILE} lacks ${name} of shape [${shape}]`);
+    state.layout.view(state.parameters, name).set(tensorFloats(entry, file.data));
+  }
+}
+
+function copySlice(
+  file: SafetensorsFile,
+  name: string,
+  target: Float32Array,
+  targetStart: number,
+  fileStart: number,
+  from: number,
+  to: number,
+): void {
+  const entry = file.entries.get(name);
+  if (entry === undefined) throw new ClipyardError('checkpoint_damaged', `The optimizer file lacks ${name}`);
+  target.set(tensorFloats(entry, file.data).subarray(from - fileStart, to - fileStart), from - targetStart);
+}
+
+async function readVerified(
+  store: BlobStore,
+  prefix: string,
+  manifest: Manifest,
+  name: string,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const file = manifest.files.find((candidate) => candidate.name === name);
+  if (file === undefined) throw new ClipyardError('checkpoint_damaged', `${MANIFEST_FILE} does not list ${name}`);
+  const bytes = await readBlob(store, `${prefix}/${name}`, signal);
+  if (bytes.byteLength !== file.bytes)
+    throw new ClipyardError(
+      'checkpoint_damaged',
+      `${name} has ${bytes.byteLength} bytes, the manifest says ${file.bytes}`,
+    );
+  if ((await sha256(bytes)) !== file.sha256)
+    throw new ClipyardError('checkpoint_damaged', `${name} does not match its sha256`);
+  return bytes;
+}
+
+async function readBlob(store: BlobStore, key: string, signal: AbortSignal): Promise<Uint8Array> {
+  try {
+    return await store.read(key, { signal });
+  } catch (error) {
+    if (error instanceof ClipyardError && error.code === 'not_found')
+      throw new ClipyardError('checkpoint_damaged', `${key} is missing`, { cause: error });
+    throw error;
+  }
+}
+
+const HASH_CHUNK_BYTES = 16 << 20;
+
+/** Yields to the event loop between chunks, so that sockets do not stall over large files. */
+async function sha256(bytes: Uint8Array): Promise<string> {
+  const hash = createHash('sha256');
+  for (let at = 0; at < bytes.byteLength; at += HASH_CHUNK_BYTES) {
+    hash.update(bytes.subarray(at, at + HASH_CHUNK_BYTES));
+    if (at + HASH_CHUNK_BYTES < bytes.byteLength) await setImmediate();
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,112 @@
+import {
+  type Engine,
+  type Program,
+  type Specs,
+  type StagedProgram,
+  type Tensor,
+  type TensorFunction,
+  tf,
+} from '@clipyard/engine';
+import { encodeImage, encodeText, type ModelConfig, type ParameterSpec } from '@clipyard/model';
+
+/**
+ * The programs of the two towers for a micro-batch. Legend: m samples of the micro-batch, S side of a picture, t context
+ * length, D embedding dimension. Inputs are the parameters by name and `images` [m,S,S,3], `tokens` [m,t], `ends` [m].
+ */
+export const LOGIT_SCALE = 'logit_scale';
+export const gradientName = (parameter: string): string => `gradient:${parameter}`;
+
+export interface TowerProgramOptions {
+  readonly config: ModelConfig;
+  readonly parameters: readonly ParameterSpec[];
+  /** m. */
+  readonly samples: number;
+}
+
+const towerParameters = (parameters: readonly ParameterSpec[]): ParameterSpec[] =>
+  parameters.filter(({ name }) => name !== LOGIT_SCALE);
+
+function inputSpecs(
+  { config, parameters, samples }: TowerProgramOptions,
+  which: 'image' | 'text' | 'both',
+): Record<string, Specs[string]> {
+  const { image_size: size } = config.vision_cfg;
+  const { context_length: length } = config.text_cfg;
+  const specs: Record<string, Specs[string]> = {};
+  for (const { name, shape } of towerParameters(parameters)) {
+    if (which === 'both' || name.startsWith('visual.') === (which === 'image')) specs[name] = { shape };
+  }
+  if (which !== 'text') specs.images = { shape: [samples, size, size, 3] };
+  if (which !== 'image') {
+    specs.tokens = { shape: [samples, length], dtype: 'int32' };
+    specs.ends = { shape: [samples], dtype: 'int32' };
+  }
+  return specs;
+}
+
+/** Forward only: `image` and `text` [m,D]. */
+export function compileEncoder(engine: Engine, options: TowerProgramOptions): Promise<Program> {
+  const { config } = options;
+  const fn: TensorFunction = (inputs) => ({
+    image: encodeImage(config, inputs, inputs.images!),
+    text: encodeText(config, inputs, inputs.tokens!, inputs.ends!),
+  });
+  return engine.compile(fn, inputSpecs(options, 'both'), { name: 'encode' });
+}
+
+/** Forward of one tower only, for evaluation: `image` or `text` [m,D]. */
+export function compileTower(engine: Engine, which: 'image' | 'text', options: TowerProgramOptions): Promise<Program> {
+  const { config } = options;
+  const fn: TensorFunction = (inputs) => ({
+    [which]:
+      which === 'image'
+        ? encodeImage(config, inputs, inputs.images!)
+        : encodeText(config, inputs, inputs.tokens!, inputs.ends!),
+  });
+  return engine.compile(fn, inputSpecs(options, which), { name: `encode ${which}s` });
+}
+
+/** Embeddings, and given their cotangents `dImage` and `dText` [m,D] the gradient of every tower parameter. */
+function vectorJacobian({ config, parameters, samples }: TowerProgramOptions): TensorFunction {
+  const names = towerParameters(parameters).map(({ name }) => name);
+  return (inputs) => {
+    const towers = (...values: Tensor[]): Tensor => {
+      const byName = Object.fromEntries(names.map((name, i) => [name, values[i]!]));
+      return tf.concat(
+        [encodeImage(config, byName, inputs.images!), encodeText(config, byName, inputs.tokens!, inputs.ends!)],
+        0,
+      );
+    };
+    const cotangent = tf.concat([inputs.dImage!, inputs.dText!], 0);
+    const { value, grads } = tf.valueAndGrads(towers as never)(
+      names.map((name) => inputs[name]!),
+      cotangent,
+    );
+    const dimension = config.embed_dim;
+    return {
+      image: tf.slice(value, [0, 0], [samples, dimension]),
+      text: tf.slice(value, [samples, 0], [samples, dimension]),
+      ...Object.fromEntries(names.map((name, i) => [gradientName(name), grads[i]!])),
+    };
+  };
+}
+
+function withCotangents(options: TowerProgramOptions): Specs {
+  const cotangent = { shape: [options.samples, options.config.embed_dim] };
+  return { ...inputSpecs(options, 'both'), dImage: cotangent, dText: cotangent };
+}
+
+/** For one micro-batch a step: encodes, waits for the cotangents, then only the backward pass is left. */
+export function compileEncodeThenBackward(engine: Engine, options: TowerProgramOptions): Promise<StagedProgram> {
+  return engine.compileStaged(vectorJacobian(options), withCotangents(options), ['dImage', 'dText'], { name: 'train' });
+}
+
+/** For several micro-batches a step (gradient caching, Gao et al., arXiv 2101.06983): encodes again and goes backward in one run. */
+export function compileBackward(engine: Engine, options: TowerProgramOptions): Promise<Program> {
+  const fn = vectorJacobian(options);
+  const gradientsOnly: TensorFunction = (inputs) => {
+    const { image: _image, text: _text, ...gradients } = fn(inputs);
+    return gradients;
+  };
+  return engine.compile(gradientsOnly, withCotangents(options), { name: 'encode and backward' });
+}

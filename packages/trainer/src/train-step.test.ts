@@ -1,0 +1,155 @@
+import { readFileSync } from 'node:fs';
+import { type Engine, openEngine } from '@clipyard/engine';
+import { type ModelConfig, parameterLayout, parameterSpecs, parseModelConfig } from '@clipyard/model';
+import {
+  expectAllClose,
+  expectBitwise,
+  formulaValues,
+  formulaWords,
+  referenceGroups,
+  relativeDifference,
+} from '@clipyard/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { planRun } from './run-plan.js';
+import { TrainState } from './train-state.js';
+import { TrainStep } from './train-step.js';
+
+interface Fixture {
+  config: unknown;
+  adamw: { lr: number; betas: [number, number]; eps: number; weightDecay: number };
+  tokens: number[][];
+  losses: number[];
+  parameters: Record<
+    string,
+    {
+      shape: number[];
+      scale: number;
+      offset: number;
+      after1: { first: number[]; changeNorm: number };
+      after3: { first: number[]; changeNorm: number };
+    }
+  >;
+}
+
+// Made by scripts/reference/make_clip_tiny_fixture.py with PyTorch and open_clip, whose versions stand in the file.
+const fixture: Fixture = JSON.parse(
+  readFileSync(new URL('../../model/src/fixtures/clip-tiny-torch.json', import.meta.url), 'utf8'),
+);
+const config: ModelConfig = parseModelConfig(fixture.config);
+const BATCH = 8;
+const SIZE = config.vision_cfg.image_size;
+const pixels = Uint8Array.from(formulaWords('images', BATCH * SIZE * SIZE * 3), (word) => (word >>> 8) % 256);
+const tokens = Int32Array.from(fixture.tokens.flat());
+const signal = new AbortController().signal;
+
+const specs = parameterSpecs(config);
+const layout = parameterLayout(specs);
+
+function formulaParameters(target: Float32Array): void {
+  for (const [name, { scale, offset }] of Object.entries(fixture.parameters)) {
+    layout.view(target, name).set(formulaValues(name, layout.size(name), scale, offset));
+  }
+}
+
+/** Runs `steps` steps on the same batch on W ranks and returns rank 0's weights and the losses. */
+async function trainSteps(engine: Engine, worldSize: number, micro: number, steps: number) {
+  const groups = referenceGroups(worldSize);
+  const results = await Promise.all(
+    groups.map(async (group) => {
+      const state = new TrainState(engine, specs, layout, group.rank, worldSize);
+      formulaParameters(state.parameters);
+      const plan = planRun({ batch: { global: BATCH, micro }, duration: { steps } }, 1000, group.rank, worldSize);
+      const stepper = await TrainStep.create(
+        { engine, group, state },
+        { config, plan, optimizer: { ...fixture.adamw, clipNorm: null }, maxLogitScale: 100 },
+      );
+      const rows = [plan.rank * plan.localBatch, (plan.rank + 1) * plan.localBatch] as const;
+      const part = <T extends Uint8Array | Int32Array>(all: T): T =>
+        all.subarray((rows[0] * all.length) / BATCH, (rows[1] * all.length) / BATCH) as T;
+      const losses: number[] = [];
+      for (let step = 0; step < steps; step++) {
+        losses.push(
+          (await stepper.run({ pixels: part(pixels), tokens: part(tokens) }, fixture.adamw.lr, step, signal)).loss,
+        );
+      }
+      await stepper.dispose();
+      return { losses, parameters: state.parameters.slice(0, layout.total) };
+    }),
+  );
+  for (const { parameters } of results) expectBitwise(parameters, results[0]!.parameters);
+  return results[0]!;
+}
+
+describe('the train step', () => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await openEngine({ engine: 'onnxruntime', threads: 1 });
+  });
+  afterAll(() => engine.close());
+
+  it.each([
+    [1, 8],
+    [2, 4],
+    [2, 2],
+  ])(
+    "equals PyTorch's and open_clip's on %i ranks with micro-batches of %i: losses and weights after 1 and 3 steps",
+    async (worldSize, micro) => {
+      const initial = new Float32Array(layout.total);
+      formulaParameters(initial);
+      for (const steps of [1, 3] as const) {
+        const { losses, parameters } = await trainSteps(engine, worldSize, micro, steps);
+        expectAllClose(losses, fixture.losses.slice(0, steps), { rtol: 2e-5 });
+        for (const [name, expected] of Object.entries(fixture.parameters)) {
+          const { first, changeNorm } = expected[`after${steps}`];
+          const weights = layout.view(parameters, name);
+          const change = Math.sqrt(weights.reduce((sum, w, i) => sum + (w - layout.view(initial, name)[i]!) ** 2, 0));
+          // Adam divides by the gradient's size, so rounding shows where a gradient is nearly zero: hence by norm.
+          expect(Math.abs(change - changeNorm) / changeNorm, `change of ${name}`).toBeLessThan(2e-3);
+          expectAllClose(weights.subarray(0, first.length), first, { rtol: 1e-3, atol: 1e-4 });
+        }
+      }
+    },
+  );
+
+  it.each([
+    [1, 4],
+    [2, 4],
+    [2, 1],
+    [4, 2],
+    [4, 1],
+  ])(
+    'on %i ranks with micro-batches of %i gives the weights of one rank and one batch after 20 steps',
+    async (worldSize, micro) => {
+      const whole = await trainSteps(engine, 1, BATCH, 20);
+      const split = await trainSteps(engine, worldSize, micro, 20);
+      expectAllClose(split.losses, whole.losses, { rtol: 1e-4, atol: 1e-5 });
+      expect(relativeDifference(whole.parameters, split.parameters)).toBeLessThan(1e-5);
+    },
+  );
+
+  it('repeats bitwise', async () => {
+    const first = await trainSteps(engine, 2, 2, 5);
+    const second = await trainSteps(engine, 2, 2, 5);
+    expectBitwise(first.parameters, second.parameters);
+    expect(first.losses).toEqual(second.losses);
+  });
+
+  it('stops at a loss that is not finite, naming the step, with the weights unchanged', async () => {
+    const [group] = referenceGroups(1);
+    const state = new TrainState(engine, specs, layout, 0, 1);
+    formulaParameters(state.parameters);
+    layout.view(state.parameters, 'visual.proj').fill(Number.NaN);
+    const before = state.parameters.slice();
+    const plan = planRun({ batch: { global: BATCH }, duration: { steps: 1 } }, 1000, 0, 1);
+    const stepper = await TrainStep.create(
+      { engine, group: group!, state },
+      { config, plan, optimizer: { ...fixture.adamw, clipNorm: null }, maxLogitScale: 100 },
+    );
+    await expect(stepper.run({ pixels, tokens }, 1e-3, 6, signal)).rejects.toMatchObject({
+      code: 'loss_not_finite',
+      message: expect.stringContaining('step 7'),
+    });
+    expectBitwise(state.parameters, before);
+    await stepper.dispose();
+  });
+});

@@ -1,0 +1,262 @@
+import { ClipyardError, type Group, type RunSpec } from '@clipyard/contracts';
+import { CLIP_PIXEL_STATISTICS, normalizePixels } from '@clipyard/data';
+import type { Engine, Program, StagedProgram } from '@clipyard/engine';
+import { type ContrastiveLoss, compileContrastiveLoss } from '@clipyard/loss';
+import { endOfTextRows, type ModelConfig } from '@clipyard/model';
+import { type AdamW, clipScale, compileAdamW, gradientNorm } from '@clipyard/optim';
+import { addInto } from '@clipyard/tensor';
+import { PhaseTimer } from './phase-timer.js';
+import type { RunPlan } from './run-plan.js';
+import { compileBackward, compileEncoder, compileEncodeThenBackward } from './tower-programs.js';
+import type { TrainState } from './train-state.js';
+
+/**
+ * One training step on W ranks, by one path for W = 1 and W = n. Legend: B global batch, b = B/W rows of this rank,
+ * m micro-batch, D embedding dimension.
+ */
+export interface StepBatch {
+  /** RGB bytes [b,S,S,3]; normalised a micro-batch at a time. */
+  readonly pixels: Uint8Array;
+  /** [b,t]. */
+  readonly tokens: Int32Array;
+}
+
+export interface StepResult {
+  /** Of the global batch, the same on every rank. */
+  readonly loss: number;
+  readonly accuracy: number;
+  /** Global norm of the gradient before clipping. */
+  readonly gradientNorm: number;
+}
+
+export type StepPhase = 'encode' | 'communicate' | 'loss' | 'backward' | 'optimizer';
+
+export interface TrainStepOptions {
+  readonly config: ModelConfig;
+  readonly plan: RunPlan;
+  readonly optimizer: RunSpec['optimizer'];
+  readonly maxLogitScale: number;
+}
+
+export class TrainStep {
+  readonly timer = new PhaseTimer<StepPhase>();
+  private readonly imageEmb_BD: Float32Array;
+  private readonly textEmb_BD: Float32Array;
+  private readonly dImage_bD: Float32Array;
+  private readonly dText_bD: Float32Array;
+  /** Normalised pictures of the micro-batch at hand, [m,S,S,3]. */
+  private readonly images: Float32Array;
+
+  private constructor(
+    private readonly engine: Engine,
+    private readonly group: Group,
+    private readonly state: TrainState,
+    private readonly options: TrainStepOptions,
+    private readonly towers: Towers,
+    private readonly loss: ContrastiveLoss,
+    private readonly adamw: AdamW,
+  ) {
+    const { plan, config } = options;
+    const allocate = (rows: number): Float32Array => this.engine.allocate('float32', rows * config.embed_dim);
+    this.imageEmb_BD = allocate(plan.globalBatch);
+    this.textEmb_BD = allocate(plan.globalBatch);
+    this.dImage_bD = allocate(plan.localBatch);
+    this.dText_bD = allocate(plan.localBatch);
+    this.images = this.engine.allocate('float32', plan.microBatch * config.vision_cfg.image_size ** 2 * 3);
+  }
+
+  /** Compiles every program of a step. */
+  static async create(
+    deps: { engine: Engine; group: Group; state: TrainState },
+    options: TrainStepOptions,
+  ): Promise<TrainStep> {
+    const { engine, group, state } = deps;
+    const { config, plan, optimizer } = options;
+    const programOptions = { config, parameters: state.specs, samples: plan.microBatch };
+    const towers: Towers =
+      plan.microBatches === 1
+        ? { kind: 'kept', program: await compileEncodeThenBackward(engine, programOptions) }
+        : {
+            kind: 'cached',
+            encoder: await compileEncoder(engine, programOptions),
+            backward: await compileBackward(engine, programOptions),
+            scratch: engine.allocate('float32', state.gradients.length),
+          };
+    const loss = await compileContrastiveLoss(engine, {
+      localRows: plan.localBatch,
+      globalRows: plan.globalBatch,
+      dimension: config.embed_dim,
+    });
+    const adamw = await compileAdamW(engine, {
+      length: state.sliceGradients.length,
+      betas: optimizer.betas,
+      eps: optimizer.eps,
+      weightDecay: optimizer.weightDecay,
+    });
+    return new TrainStep(engine, group, state, options, towers, loss, adamw);
+  }
+
+  /**
+   * Step `step` (from 0) on this rank's rows of the global batch. Throws `loss_not_finite` before any weight has changed.
+   */
+  async run(batch: StepBatch, learningRate: number, step: number, signal: AbortSignal): Promise<StepResult> {
+    const { group, state, timer } = this;
+    await this.encodeAndGather(batch, signal);
+
+    const { loss, dLogitScale, accuracy } = await timer.time('loss', () =>
+      this.loss.run(
+        { imageEmb_BD: this.imageEmb_BD, textEmb_BD: this.textEmb_BD, logitScale: state.logitScale, group, signal },
+        { dImage_bD: this.dImage_bD, dText_bD: this.dText_bD },
+      ),
+    );
+    if (!Number.isFinite(loss)) throw notFinite('loss', loss, step);
+
+    await timer.time('backward', () => this.backward(batch));
+    state.logitScaleGradient = dLogitScale;
+
+    await timer.time('communicate', () => group.reduceScatter(state.gradients, state.sliceGradients, { signal }));
+    const norm = await timer.time('communicate', () => gradientNorm(state.sliceGradients, group, { signal }));
+    if (!Number.isFinite(norm)) throw notFinite('gradient norm', norm, step);
+
+    await timer.time('optimizer', () => this.update(learningRate, step, norm));
+    await timer.time('communicate', () => group.allGather(state.sliceParameters, state.parameters, { signal }));
+    state.logitScale = Math.fround(Math.min(Math.max(state.logitScale, 0), Math.log(this.options.maxLogitScale)));
+    return { loss, accuracy, gradientNorm: norm };
+  }
+
+  async dispose(): Promise<void> {
+    if (this.towers.kind === 'kept') await this.towers.program.dispose();
+    else {
+      await this.towers.encoder.dispose();
+      await this.towers.backward.dispose();
+    }
+    await this.loss.dispose();
+    await this.adamw.dispose();
+  }
+
+  /** Fills the gathered embeddings; a micro-batch's embeddings travel while the next one is encoded. */
+  private async encodeAndGather(batch: StepBatch, signal: AbortSignal): Promise<void> {
+    const { plan, config } = this.options;
+    const dimension = config.embed_dim;
+    const own = (emb_BD: Float32Array, row: number, count: number): Float32Array => {
+      const first = (plan.rank * plan.localBatch + row) * dimension;
+      return emb_BD.subarray(first, first + count * dimension);
+    };
+    const gathers: Promise<void>[] = [];
+    for (let micro = 0; micro < plan.microBatches; micro++) {
+      const row = micro * plan.microBatch;
+      const image = own(this.imageEmb_BD, row, plan.microBatch);
+      const text = own(this.textEmb_BD, row, plan.microBatch);
+      const inputs = this.inputsOf(batch, micro);
+      await this.timer.time('encode', () =>
+        this.towers.kind === 'kept'
+          ? this.towers.program.begin(inputs, { image, text })
+          : this.towers.encoder.run(inputs, { image, text }),
+      );
+      if (plan.worldSize > 1) {
+        gathers.push(
+          this.gather(image, this.imageEmb_BD, row, signal),
+          this.gather(text, this.textEmb_BD, row, signal),
+        );
+        // Marked as handled: a failure is thrown below, after this micro-batch's turn.
+        for (const gather of gathers) gather.catch(() => {});
+      }
+    }
+    await this.timer.time('communicate', () => Promise.all(gathers));
+  }
+
+  /** Brings the same rows of every rank into the gathered embeddings. */
+  private async gather(own_mD: Float32Array, emb_BD: Float32Array, row: number, signal: AbortSignal): Promise<void> {
+    const { plan, config } = this.options;
+    const gathered = new Float32Array(plan.worldSize * own_mD.length);
+    await this.group.allGather(own_mD, gathered, { signal });
+    for (let rank = 0; rank < plan.worldSize; rank++) {
+      if (rank === plan.rank) continue;
+      const first = (rank * plan.localBatch + row) * config.embed_dim;
+      emb_BD.set(gathered.subarray(rank * own_mD.length, (rank + 1) * own_mD.length), first);
+    }
+  }
+
+  /** Leaves the gradient of the towers' parameters, this rank's share of the sum, in `state.gradients`. */
+  private async backward(batch: StepBatch): Promise<void> {
+    const { state, options, towers } = this;
+    const { plan, config } = options;
+    if (towers.kind === 'kept') {
+      await towers.program.finish({ dImage: this.dImage_bD, dText: this.dText_bD }, state.gradientViews);
+      return;
+    }
+    state.gradients.fill(0);
+    const scratchViews = Object.fromEntries(
+      Object.entries(state.gradientViews).map(([name, view]) => {
+        const offset = (view.byteOffset - state.gradients.byteOffset) / Float32Array.BYTES_PER_ELEMENT;
+        return [name, towers.scratch.subarray(offset, offset + view.length)];
+      }),
+    );
+    const cotangents = plan.microBatch * config.embed_dim;
+    for (let micro = 0; micro < plan.microBatches; micro++) {
+      const rows = [micro * cotangents, (micro + 1) * cotangents] as const;
+      const inputs = {
+        ...this.inputsOf(batch, micro),
+        dImage: this.dImage_bD.subarray(...rows),
+        dText: this.dText_bD.subarray(...rows),
+      };
+      await towers.backward.run(inputs, scratchViews);
+      addInto(state.gradients, towers.scratch);
+    }
+  }
+
+  private async update(learningRate: number, step: number, norm: number): Promise<void> {
+    const { state, options } = this;
+    const { clipNorm } = options.optimizer;
+    const now = state.moments[state.current]!;
+    const next = state.moments[1 - state.current]!;
+    await this.adamw.step(
+      {
+        param: state.parameters.subarray(state.slice.start, state.slice.end),
+        grad: state.sliceGradients,
+        m: now.m,
+        v: now.v,
+        decayMask: state.sliceDecay,
+        lr: learningRate,
+        step: step + 1,
+        gradScale: clipNorm === null ? 1 : clipScale(norm, clipNorm),
+      },
+      { param: state.sliceParameters, m: next.m, v: next.v },
+    );
+    state.current = 1 - state.current;
+  }
+
+  private inputsOf(batch: StepBatch, micro: number) {
+    const { plan, config } = this.options;
+    const { image_size: size } = config.vision_cfg;
+    const { context_length: length } = config.text_cfg;
+    const part = <T extends Uint8Array | Int32Array>(array: T, width: number): T =>
+      array.subarray(micro * plan.microBatch * width, (micro + 1) * plan.microBatch * width) as T;
+    const tokens = part(batch.tokens, length);
+    const images = normalizePixels(part(batch.pixels, size * size * 3), CLIP_PIXEL_STATISTICS, this.images);
+    return { ...this.state.towerViews, images, tokens, ends: endOfTextRows(tokens, length) };
+  }
+}
+
+type Towers =
+  /** One micro-batch a step: the activations of the first pass are kept. */
+  | { readonly kind: 'kept'; readonly program: StagedProgram }
+  /** Several: encoded again for the backward pass; `scratch` takes one micro-batch's gradients. */
+  | { readonly kind: 'cached'; readonly encoder: Program; readonly backward: Program; readonly scratch: Float32Array };
+
+function notFinite(what: string, value: number, step: number): ClipyardError {
+  return new ClipyardError(
+    'loss_not_finite',
+    `The ${what} of step ${step + 1} is ${value}; the weights of step ${step} are unchanged and the last checkpoint is good. Lower optimizer.lr, lengthen schedule.warmupSteps, or set optimizer.clipNorm (1.0 is usual).`,
+    {
+      fields: [
+        {
+          path: 'optimizer.lr',
+          message: `the ${what} is not finite at step ${step + 1}`,
+          value,
+          remedy: 'Lower it, lengthen the warm-up, or clip gradients.',
+        },
+      ],
+    },
+  );
+}

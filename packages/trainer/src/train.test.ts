@@ -1,0 +1,262 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { type CheckpointRecord, parseRunSpec, type RankReport, type RunSpecInput } from '@clipyard/contracts';
+import { type Engine, openEngine } from '@clipyard/engine';
+import { openBlobStore } from '@clipyard/storage';
+import { expectBitwise, referenceGroups, relativeDifference } from '@clipyard/testkit';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { train } from './train.js';
+
+const SPEC: RunSpecInput = {
+  version: 1,
+  name: 'test',
+  model: {
+    config: {
+      embed_dim: 16,
+      quick_gelu: true,
+      vision_cfg: { image_size: 16, layers: 1, width: 16, patch_size: 8, head_width: 8 },
+      text_cfg: { context_length: 16, vocab_size: 96, width: 16, heads: 2, layers: 1 },
+    },
+  },
+  data: {
+    train: { type: 'shapes', samples: 200 },
+    eval: { type: 'shapes', seed: 1, samples: 128, split: 'all' },
+    evalSamples: 128,
+  },
+  batch: { global: 16 },
+  duration: { steps: 12 },
+  optimizer: { lr: 1e-3 },
+  checkpoint: { everySteps: 4, keepLast: 10 },
+  seed: 3,
+};
+
+interface Outcome {
+  readonly reports: RankReport[];
+  readonly checkpoints: CheckpointRecord[];
+  readonly logs: string[];
+  readonly finished: boolean;
+}
+
+describe('a run', () => {
+  let engine: Engine;
+  let directory: string;
+  beforeAll(async () => {
+    engine = await openEngine({ engine: 'onnxruntime', threads: 1 });
+  });
+  afterAll(() => engine.close());
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'clipyard-train-'));
+  });
+  afterEach(() => rm(directory, { recursive: true }));
+
+  /** Trains on W ranks in this process, into `<directory>/<job>`. */
+  async function run(
+    job: string,
+    {
+      worldSize = 1,
+      spec = {},
+      resume = [],
+      stopAtCheckpoint,
+    }: {
+      worldSize?: number;
+      spec?: Partial<RunSpecInput>;
+      resume?: CheckpointRecord[];
+      stopAtCheckpoint?: number;
+    } = {},
+  ): Promise<Outcome> {
+    const store = await openBlobStore(pathToFileURL(directory).href);
+    const stop = new AbortController();
+    const reports: RankReport[] = [];
+    const checkpoints: CheckpointRecord[] = [];
+    const logs: string[] = [];
+    const results = await Promise.all(
+      referenceGroups(worldSize).map((group) =>
+        train(
+          {
+            engine,
+            group,
+            store,
+            report: (report) => {
+              if (group.rank === 0) reports.push(report);
+            },
+            recordCheckpoint: async (checkpoint) => {
+              if (stop.signal.aborted) return [];
+              checkpoints.push(checkpoint);
+              if (checkpoint.step === stopAtCheckpoint) stop.abort();
+              return [];
+            },
+            log: (_level, message) => logs.push(message),
+          },
+          {
+            signal: stop.signal,
+            start: {
+              jobId: job,
+              jobName: job,
+              epoch: 1,
+              rank: group.rank,
+              worldSize,
+              secret: '',
+              spec: parseRunSpec({ ...SPEC, ...spec }),
+              checkpoints: [...resume].sort((a, b) => b.step - a.step),
+              storageUrl: store.url,
+              dataDir: directory,
+              cacheDir: directory,
+              listenHost: '127.0.0.1',
+              advertiseHost: '127.0.0.1',
+              threads: 1,
+              slot: 0,
+            },
+          },
+        ),
+      ),
+    );
+    return { reports, checkpoints, logs, finished: results.every(({ finished }) => finished) };
+  }
+
+  const file = async (job: string, step: number, name: string): Promise<Uint8Array> =>
+    new Uint8Array(await readFile(join(directory, 'runs', job, `step-${step}`, name)));
+
+  /** The values of a safetensors file, all tensors one after another. */
+  async function weights(job: string, step: number): Promise<Float32Array> {
+    const bytes = await file(job, step, 'model.safetensors');
+    const header = Number(new DataView(bytes.buffer).getBigUint64(0, true));
+    return new Float32Array(bytes.slice(8 + header).buffer);
+  }
+
+  it('reports its plan and metrics, and leaves checkpoints that hold what the manifest says', async () => {
+    const { reports, checkpoints, finished } = await run('a', {
+      spec: { evaluate: { everySteps: 6, tasks: [{ type: 'zeroshot' }, { type: 'retrieval' }] } },
+    });
+    expect(finished).toBe(true);
+    expect(reports.find(({ type }) => type === 'plan')).toMatchObject({
+      totalSteps: 12,
+      startStep: 0,
+      trainSamples: 200,
+      engine: 'onnxruntime',
+    });
+    const last = reports.filter((report) => report.type === 'metrics').at(-1)!;
+    expect(last.step).toBe(12);
+    expect(last.values).toMatchObject({
+      loss: expect.any(Number),
+      'speed/samples_per_second': expect.any(Number),
+      grad_norm: expect.any(Number),
+    });
+    const evaluations = reports.filter((report) => report.type === 'evaluation');
+    expect(evaluations.map(({ step, final }) => [step, final])).toEqual([
+      [6, false],
+      [12, true],
+    ]);
+    expect(Object.keys(evaluations[1]!.values)).toEqual(
+      expect.arrayContaining([
+        'eval/zeroshot/top1',
+        'eval/zeroshot/seen',
+        'eval/zeroshot/unseen',
+        'eval/retrieval/image_to_text/r1',
+        'eval/retrieval/text_to_image/r10',
+      ]),
+    );
+    expect(evaluations[1]!.samples).toHaveLength(3);
+    expect(checkpoints.map(({ step, position }) => [step, position])).toEqual([
+      [4, 64],
+      [8, 128],
+      [12, 192],
+    ]);
+    const names = [
+      'manifest.json',
+      'model.safetensors',
+      'open_clip_config.json',
+      'optim-0-of-1.safetensors',
+      'state.json',
+      'tokenizer.json',
+    ];
+    expect((await readdir(join(directory, 'runs', 'a', 'step-12'))).sort()).toEqual(names);
+  });
+
+  it('gives the same weights bitwise when it is run again', async () => {
+    await run('a', { worldSize: 2 });
+    await run('b', { worldSize: 2 });
+    expectBitwise(await weights('a', 12), await weights('b', 12));
+  });
+
+  it.each([1, 2])('resumed on %i ranks equals never stopped, bitwise, moments included', async (worldSize) => {
+    const whole = await run('a', { worldSize });
+    const stopped = await run('b', { worldSize, stopAtCheckpoint: 4 });
+    expect(stopped.finished).toBe(false);
+    expect(stopped.checkpoints.map(({ step }) => step)).toEqual([4]);
+    await run('b', { worldSize, resume: stopped.checkpoints });
+    expectBitwise(await weights('a', 12), await weights('b', 12));
+    for (const { name, step } of whole.checkpoints.flatMap(({ files, step }) =>
+      files.map(({ name }) => ({ name, step })),
+    )) {
+      if (name.startsWith('optim')) expectBitwise(await file('a', step, name), await file('b', step, name));
+    }
+  });
+
+  it.each([
+    [1, 2],
+    [2, 1],
+    [2, 4],
+    [4, 2],
+  ])('resumed on another number of ranks (%i, then %i) goes on with the same global batches', async (before, after) => {
+    await run('a');
+    const stopped = await run('b', { worldSize: before, stopAtCheckpoint: 4 });
+    await run('b', { worldSize: after, resume: stopped.checkpoints });
+    expect(relativeDifference(await weights('b', 12), await weights('a', 12))).toBeLessThan(5e-5);
+  });
+
+  it('passes over a damaged checkpoint, says so, and still ends as if never stopped', async () => {
+    await run('a');
+    const { checkpoints } = await run('b', { stopAtCheckpoint: 8 });
+    expect(checkpoints.map(({ step }) => step)).toEqual([4, 8]);
+    const path = join(directory, 'runs', 'b', 'step-8', 'optim-0-of-1.safetensors');
+    const bytes = await readFile(path);
+    bytes[bytes.length - 5]! ^= 1;
+    await writeFile(path, bytes);
+    const { logs } = await run('b', { resume: checkpoints });
+    expect(logs).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/step 8 cannot be used.*optim-0-of-1.safetensors does not match its sha256/),
+        expect.stringMatching(/Resuming from the checkpoint of step 4/),
+      ]),
+    );
+    expectBitwise(await weights('b', 12), await weights('a', 12));
+  });
+
+  it('starts again when no checkpoint is whole, and removes what a dead attempt left half-written', async () => {
+    await run('a');
+    const { checkpoints } = await run('b', { stopAtCheckpoint: 4 });
+    await rm(join(directory, 'runs', 'b', 'step-4', 'model.safetensors'));
+    await rm(join(directory, 'runs', 'a', 'step-4'), { recursive: true });
+    const store = await openBlobStore(pathToFileURL(directory).href);
+    await store.put('runs/b/step-6/model.safetensors', Uint8Array.of(1, 2, 3));
+    const { logs } = await run('b', { resume: checkpoints });
+    expect(logs).toEqual(expect.arrayContaining([expect.stringMatching(/starting again from step 0/)]));
+    expectBitwise(await weights('b', 12), await weights('a', 12));
+    expect(await readdir(join(directory, 'runs', 'b'))).not.toContain('step-6');
+  });
+
+  it('stops with the step named when the loss is not finite, and keeps the last good checkpoint', async () => {
+    const spec = {
+      optimizer: { lr: 10, weightDecay: 0 },
+      checkpoint: { everySteps: 1, keepLast: 10 },
+      duration: { steps: 4000 },
+    };
+    const store = await openBlobStore(pathToFileURL(directory).href);
+    await expect(
+      run('a', { spec: { ...spec, optimizer: { lr: 10, betas: [0, 0], eps: 1e-38, weightDecay: 10 } } }),
+    ).rejects.toMatchObject({ code: 'loss_not_finite', message: expect.stringMatching(/step \d+/) });
+    const kept: string[] = [];
+    for await (const { key } of store.list('runs/a/')) if (key.endsWith('manifest.json')) kept.push(key);
+    expect(kept.length).toBeGreaterThan(0);
+  });
+
+  it('refuses a checkpoint of another model', async () => {
+    const { checkpoints } = await run('a', { stopAtCheckpoint: 4 });
+    const model = { config: { ...(SPEC.model.config as object), embed_dim: 32 } };
+    await expect(run('a', { resume: checkpoints, spec: { model } })).rejects.toMatchObject({
+      code: 'checkpoint_incompatible',
+    });
+  });
+});

@@ -1,0 +1,326 @@
+import { createHash } from 'node:crypto';
+import {
+  type BlobStore,
+  type CheckpointRecord,
+  ClipyardError,
+  type Group,
+  type RankReport,
+  type RankStart,
+  type RunSpec,
+} from '@clipyard/contracts';
+import { type BadSample, BatchLoader, CLIP_PIXEL_STATISTICS, type Dataset, openDataset, Sampler } from '@clipyard/data';
+import type { Engine } from '@clipyard/engine';
+import {
+  buildWordTokenizer,
+  type ModelConfig,
+  type ParameterSpec,
+  parameterLayout,
+  parameterSpecs,
+  resolveModelConfig,
+  type Tokenizer,
+} from '@clipyard/model';
+import { learningRate } from '@clipyard/optim';
+import { restoreNewest } from './checkpoint-reader.js';
+import { CheckpointWriter, checkpointPrefix } from './checkpoint-writer.js';
+import { Evaluator } from './evaluator.js';
+import { planRun, type RunPlan } from './run-plan.js';
+import { StepMeter } from './step-meter.js';
+import type { TrainLog } from './train-log.js';
+import { TrainState } from './train-state.js';
+import { TrainStep } from './train-step.js';
+
+export interface TrainDeps {
+  readonly engine: Engine;
+  readonly group: Group;
+  readonly store: BlobStore;
+  report(report: RankReport): void;
+  /** Makes the control plane track the checkpoint; returns those that retention lets go. Rank 0 only. */
+  recordCheckpoint(checkpoint: CheckpointRecord): Promise<readonly { step: number; prefix: string }[]>;
+  readonly log: TrainLog;
+}
+
+export interface TrainOptions {
+  readonly start: RankStart;
+  /** Aborted: stop after the step at hand, on all ranks together. */
+  readonly signal: AbortSignal;
+}
+
+/** Batches that are read ahead of the step at hand. */
+const PREFETCH_STEPS = 2;
+
+/**
+ * The whole life of one rank: opens the data, restores the newest checkpoint, trains to the end, evaluates and saves.
+ * Every rank of the attempt calls it at once. `finished` is false when the signal stopped it.
+ */
+export async function train(deps: TrainDeps, options: TrainOptions): Promise<{ finished: boolean }> {
+  const run = await Run.open(deps, options.start);
+  try {
+    return { finished: await run.train(options.signal) };
+  } finally {
+    await run.close();
+  }
+}
+
+/** Cuts nothing short: collectives end when a link closes, and `stop` is agreed on between steps. */
+const NEVER = new AbortController().signal;
+
+interface RunParts {
+  readonly config: ModelConfig;
+  readonly specs: readonly ParameterSpec[];
+  readonly modelHash: string;
+  readonly trainData: Dataset;
+  readonly evalData: Dataset | undefined;
+  readonly tokenizer: Tokenizer;
+  readonly plan: RunPlan;
+  readonly state: TrainState;
+  readonly stepper: TrainStep;
+  readonly evaluator: Evaluator | undefined;
+  readonly loader: BatchLoader;
+}
+
+class Run {
+  private readonly spec: RunSpec;
+  private readonly writer: CheckpointWriter;
+  private readonly meter: StepMeter;
+  /** Newest metrics of training and evaluation, for the retention of checkpoints. */
+  private readonly latest: Record<string, number> = {};
+
+  private constructor(
+    private readonly deps: TrainDeps,
+    private readonly start: RankStart,
+    private readonly parts: RunParts,
+  ) {
+    this.spec = start.spec;
+    const { config, tokenizer, modelHash, stepper, plan } = parts;
+    this.writer = new CheckpointWriter(deps, {
+      jobId: start.jobId,
+      seed: start.spec.seed,
+      modelHash,
+      config,
+      tokenizer: tokenizer.serialize(),
+    });
+    this.meter = new StepMeter(stepper.timer, plan.globalBatch);
+  }
+
+  static async open(deps: TrainDeps, start: RankStart): Promise<Run> {
+    const { engine, group, log } = deps;
+    const { spec } = start;
+    const config = resolveModelConfig(spec.model);
+    const specs = parameterSpecs(config, spec.loss.initTemperature);
+    const layout = parameterLayout(specs);
+    const modelHash = createHash('sha256')
+      .update(JSON.stringify(specs.map(({ name, shape }) => [name, shape])))
+      .digest('hex');
+    const places = {
+      dataDir: start.dataDir,
+      cacheDir: start.cacheDir,
+      imageSize: config.vision_cfg.image_size,
+      seed: spec.seed,
+      log,
+    };
+    const trainData = await openDataset(spec.data.train, {
+      ...places,
+      augment: spec.data.augment,
+      field: 'data.train',
+    });
+    const evalData =
+      spec.data.eval === undefined ? undefined : await openDataset(spec.data.eval, { ...places, field: 'data.eval' });
+    const { vocab_size: vocabSize, context_length: contextLength } = config.text_cfg;
+    const tokenizer = await buildWordTokenizer(trainData.captions(), { vocabSize, contextLength });
+    const plan = planRun(spec, trainData.size, start.rank, start.worldSize);
+
+    const state = new TrainState(engine, specs, layout, start.rank, start.worldSize);
+    const stepper = await TrainStep.create(
+      { engine, group, state },
+      { config, plan, optimizer: spec.optimizer, maxLogitScale: spec.loss.maxLogitScale },
+    );
+    const { tasks } = spec.evaluate;
+    const evaluator =
+      evalData === undefined || tasks.length === 0
+        ? undefined
+        : await Evaluator.create(
+            { engine, group, state, tokenizer, dataset: evalData, log },
+            { config, tasks, evalSamples: spec.data.evalSamples, signal: NEVER },
+          );
+    const loader = new BatchLoader(
+      {
+        dataset: trainData,
+        sampler: new Sampler({ size: trainData.size, seed: spec.seed, shardSizes: trainData.shardSizes }),
+        tokenize: (caption) => tokenizer.encode(caption),
+        onBadSample: reportBadSample(log),
+      },
+      {
+        ...CLIP_PIXEL_STATISTICS,
+        globalBatch: plan.globalBatch,
+        worldSize: plan.worldSize,
+        rank: plan.rank,
+        contextLength,
+        prefetch: PREFETCH_STEPS,
+        maxBadFraction: 'maxBadFraction' in spec.data.train ? spec.data.train.maxBadFraction : 0,
+        seed: spec.seed,
+        totalSteps: plan.totalSteps,
+      },
+    );
+    return new Run(deps, start, {
+      config,
+      specs,
+      modelHash,
+      trainData,
+      evalData,
+      tokenizer,
+      plan,
+      state,
+      stepper,
+      evaluator,
+      loader,
+    });
+  }
+
+  async train(stop: AbortSignal): Promise<boolean> {
+    const { report, group } = this.deps;
+    const { plan, state, trainData, specs } = this.parts;
+    const startStep = await this.restore();
+    if (group.rank === 0) await this.removeOrphans(startStep);
+    const parameters = specs.reduce((total, { shape }) => total + shape.reduce((a, b) => a * b, 1), 0);
+    report({
+      type: 'plan',
+      totalSteps: plan.totalSteps,
+      startStep,
+      parameters,
+      trainSamples: trainData.size,
+      engine: this.deps.engine.name,
+    });
+    report({ type: 'state', state: 'training' });
+    this.meter.start();
+    for (let step = startStep; step < plan.totalSteps; step++) {
+      try {
+        await this.step(step);
+      } catch (error) {
+        // Every rank sees the same loss, so all are here: the checkpoint at hand is from before, and good.
+        if (error instanceof ClipyardError && error.code === 'loss_not_finite') await this.writer.drain(NEVER);
+        throw error;
+      }
+      const finished = step + 1;
+      if (await this.betweenSteps(finished, stop)) return false;
+    }
+    if (startStep >= plan.totalSteps) await this.evaluate(plan.totalSteps, true);
+    state.gradients.fill(0);
+    await this.writer.drain(NEVER);
+    await group.barrier({ signal: NEVER });
+    return true;
+  }
+
+  async close(): Promise<void> {
+    const { loader, trainData, evalData } = this.parts;
+    await this.writer.abandon();
+    await loader.close();
+    await trainData.close();
+    await evalData?.close();
+  }
+
+  private async step(step: number): Promise<void> {
+    const { plan, stepper, loader, state } = this.parts;
+    const { spec, meter } = this;
+    const lr = learningRate(spec.schedule, spec.optimizer.lr, step, plan.totalSteps);
+    const batch = await meter.waitForData(() => loader.loadPixels(step));
+    const result = await stepper.run(batch, lr, step, NEVER);
+    const finished = step + 1;
+    const values = {
+      loss: result.loss,
+      'batch/accuracy': result.accuracy,
+      grad_norm: result.gradientNorm,
+      logit_scale: Math.exp(state.logitScale),
+      lr,
+    };
+    Object.assign(this.latest, values);
+    meter.count();
+    if (!meter.due(finished === plan.totalSteps || finished === 1)) return;
+    const speed = meter.take();
+    const memory = { 'rank/rss_mib': process.resourceUsage().maxRSS / 1024, 'data/bad_samples': batch.badSamples };
+    const all = plan.rank === 0 ? { ...values, ...speed, ...memory } : memory;
+    this.deps.report({ type: 'metrics', step: finished, at: Date.now(), values: all });
+  }
+
+  /** What ranks do together between two steps. True when they agreed to stop. */
+  private async betweenSteps(finished: number, stop: AbortSignal): Promise<boolean> {
+    const { plan } = this.parts;
+    const { checkpoint, evaluate } = this.spec;
+    const last = finished === plan.totalSteps;
+    const flags = Int32Array.of(stop.aborted ? 1 : 0, this.writer.writing ? 1 : 0);
+    await this.deps.group.allReduce(flags, 'max', { signal: NEVER });
+    const stopping = flags[0] === 1;
+    if (this.writer.pending && (flags[1] === 0 || stopping || last)) await this.writer.complete(NEVER);
+    if (last || (evaluate.everySteps !== null && finished % evaluate.everySteps === 0))
+      await this.evaluate(finished, last);
+    if (last || finished % checkpoint.everySteps === 0) {
+      if (this.writer.pending) await this.writer.complete(NEVER);
+      this.writer.begin(this.parts.state, finished, finished * plan.globalBatch, { ...this.latest });
+    }
+    if (!stopping || last) return false;
+    if (this.writer.pending) await this.writer.complete(NEVER);
+    await this.writer.settled();
+    await this.deps.group.barrier({ signal: NEVER });
+    return true;
+  }
+
+  private async evaluate(step: number, final: boolean): Promise<void> {
+    const { evaluator } = this.parts;
+    if (evaluator === undefined) return;
+    const { report, group } = this.deps;
+    report({ type: 'state', state: 'evaluating' });
+    const { values, samples } = await this.meter.pause(() => evaluator.run(final, NEVER));
+    Object.assign(this.latest, values);
+    if (group.rank === 0) report({ type: 'evaluation', step, final, values, samples });
+    report({ type: 'state', state: 'training' });
+  }
+
+  /** Returns the number of finished steps: those of the newest whole checkpoint, or 0 with initial weights. */
+  private async restore(): Promise<number> {
+    const { state, modelHash } = this.parts;
+    const { checkpoints } = this.start;
+    const { log } = this.deps;
+    state.initialize(this.spec.seed);
+    if (checkpoints.length === 0) return 0;
+    const saved = await restoreNewest(this.deps, checkpoints, state, modelHash, NEVER);
+    if (saved !== undefined) {
+      log('info', `Resuming from the checkpoint of step ${saved.step}`, {
+        step: saved.step,
+        worldSize: saved.worldSize,
+      });
+      return saved.step;
+    }
+    log('error', 'No checkpoint is whole; starting again from step 0', {
+      checkpoints: checkpoints.map(({ step }) => step),
+    });
+    state.initialize(this.spec.seed);
+    const { m, v } = state.moments[state.current]!;
+    m.fill(0);
+    v.fill(0);
+    return 0;
+  }
+
+  /** Removes what an attempt that died left half-written: directories of steps that nobody tracks. */
+  private async removeOrphans(startStep: number): Promise<void> {
+    const { store, log } = this.deps;
+    const { jobId, checkpoints } = this.start;
+    const tracked = new Set(checkpoints.map(({ prefix }) => prefix));
+    const orphans = new Set<string>();
+    for await (const { key } of store.list(`runs/${jobId}/`)) {
+      const prefix = key.split('/').slice(0, 3).join('/');
+      if (prefix.startsWith(checkpointPrefix(jobId, 0).slice(0, -1)) && !tracked.has(prefix)) orphans.add(prefix);
+    }
+    for (const prefix of orphans) {
+      log('info', `Removing the incomplete checkpoint ${prefix}`, { startStep });
+      await store.delete(`${prefix}/`);
+    }
+  }
+}
+
+const reportBadSample =
+  (log: TrainLog) =>
+  ({ index, position, error }: BadSample): void =>
+    log('warn', `Sample ${index} is skipped: ${ClipyardError.from(error).message}`, {
+      code: error.code,
+      index,
+      position,
+    });
