@@ -9,22 +9,26 @@ const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 60_000;
 
 /**
- * Ends a rank and frees its slot; a rank that has ended is left alone. The first rank that did not succeed stops the
- * others, and the last end decides the attempt and the job. Also for attempts that no longer hold the job, so that
- * slots of cancelled jobs come free. The caller holds the lock of the job's row.
+ * Ends ranks of one attempt and frees their slots; those that have ended are left alone. The first rank that did not
+ * succeed stops the others, and the last end decides the attempt and the job. Also for attempts that no longer hold the
+ * job, so that slots of cancelled jobs come free. The caller holds the lock of the job's row.
  */
-export async function endRank(tx: Repositories, job: JobRow, rank: RankRow, end: RankEnd): Promise<void> {
-  if (isFinalRank(rank)) return;
-  const finishedAt = new Date();
-  await moveRank(tx, rank, end.state, { finishedAt, ...('error' in end ? { error: end.error } : {}) });
-  await tx.attempts.freeSlot(rank.jobId, rank.epoch, rank.rank);
-  const attempt = (await tx.attempts.find(rank.jobId, rank.epoch))!;
+export async function endRanks(tx: Repositories, job: JobRow, ranks: readonly RankRow[], end: RankEnd): Promise<void> {
+  const ending = ranks.filter((rank) => !isFinalRank(rank));
+  const [first] = ending;
+  if (first === undefined) return;
+  const { jobId, epoch } = first;
+  for (const rank of ending) {
+    await moveRank(tx, rank, end.state, { finishedAt: new Date(), ...('error' in end ? { error: end.error } : {}) });
+    await tx.attempts.freeSlot(jobId, epoch, rank.rank);
+  }
+  const attempt = (await tx.attempts.find(jobId, epoch))!;
   if (attempt.ranks.every(isFinalRank)) {
     await endAttempt(tx, job, attempt);
   } else if (end.state !== 'succeeded') {
-    const reason =
-      'error' in end ? `rank ${rank.rank} ${end.state}: ${end.error.message}` : `rank ${rank.rank} stopped`;
-    await stopAttempt(tx, job, attempt, reason);
+    const which = ending.map((rank) => rank.rank).join(', ');
+    const why = 'error' in end ? `${end.state}: ${end.error.message}` : end.state;
+    await stopAttempt(tx, job, attempt, `rank ${which} ${why}`);
   }
 }
 

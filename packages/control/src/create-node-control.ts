@@ -2,7 +2,7 @@ import { ClipyardError, LIMITS, type RunSpec } from '@clipyard/contracts';
 import type { Database } from '@clipyard/db';
 import { type MessageBus, nodeQueue } from '@clipyard/queue';
 import { newId } from '@clipyard/runtime';
-import { endRank } from './attempt-end.js';
+import { endRanks } from './attempt-end.js';
 import type { NodeControl, NodeMessage } from './control-plane.js';
 import { hasEnded, isFinalRank, stale } from './fence.js';
 import { endRanksOf } from './leases.js';
@@ -112,7 +112,7 @@ export function createNodeControl(deps: NodeControlDeps, options: NodeControlOpt
         const job = await tx.jobs.lock(key.jobId);
         const rank = await tx.attempts.findRank(key.jobId, key.epoch, key.rank);
         if (job === null || rank === null) throw stale(key, `there is no rank ${key.rank}`);
-        await endRank(tx, job, rank, end);
+        await endRanks(tx, job, [rank], end);
       });
     },
   };

@@ -1,6 +1,6 @@
 import type { SerializedError } from '@clipyard/contracts';
 import type { Database, RankRow } from '@clipyard/db';
-import { endRank } from './attempt-end.js';
+import { endRanks } from './attempt-end.js';
 
 /** Gives up the nodes whose lease ran out, by the database's clock, and ends the ranks of all nodes that are gone. */
 export async function expireLeases(database: Database): Promise<readonly string[]> {
@@ -21,12 +21,20 @@ export async function endRanksOf(database: Database, nodeId: string, why: string
   await endAsLost(database, left, { code: 'rank_lost', message: `The rank was lost: ${why}`, fields: [] });
 }
 
+/** All ranks of an attempt at once, so that none of them is told to stop on a node that is gone. */
 async function endAsLost(database: Database, ranks: readonly RankRow[], error: SerializedError): Promise<void> {
-  for (const { jobId, epoch, rank } of ranks) {
+  const fences = new Map(ranks.map(({ jobId, epoch }) => [`${jobId} ${epoch}`, { jobId, epoch }]));
+  for (const { jobId, epoch } of fences.values()) {
+    const lost = ranks.filter((rank) => rank.jobId === jobId && rank.epoch === epoch).map(({ rank }) => rank);
     await database.transaction(async (tx) => {
       const job = (await tx.jobs.lock(jobId))!;
-      const current = (await tx.attempts.findRank(jobId, epoch, rank))!;
-      await endRank(tx, job, current, { state: 'lost', error });
+      const attempt = (await tx.attempts.find(jobId, epoch))!;
+      await endRanks(
+        tx,
+        job,
+        attempt.ranks.filter(({ rank }) => lost.includes(rank)),
+        { state: 'lost', error },
+      );
     });
   }
 }
