@@ -72,6 +72,7 @@ export const ERRORS = {
   config_invalid: { status: 500, retryable: false, fault: 'user', title: 'The configuration is not valid' },
   database_unavailable: { status: 503, retryable: true, fault: 'infrastructure', title: 'The database is out of reach' },
   server_unreachable: { status: 503, retryable: true, fault: 'infrastructure', title: 'The Clipyard server is out of reach' },
+  process_ended: { status: 500, retryable: true, fault: 'infrastructure', title: 'A process of Clipyard ended unexpectedly' },
   cancelled: { status: 409, retryable: false, fault: 'user', title: 'The work was cancelled' },
   internal: { status: 500, retryable: false, fault: 'infrastructure', title: 'An unexpected error' },
 } as const satisfies Record<string, ErrorEntry>;
