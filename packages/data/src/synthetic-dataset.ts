@@ -1,6 +1,7 @@
 import assert from 'node:assert';
 import { philox } from '@clipyard/tensor';
 import type { CaptionOptions, Dataset, ReadOptions, Sample } from './dataset.js';
+import { EventLoopTurns } from './event-loop-turns.js';
 import { randomKey } from './random-key.js';
 
 /** Words that captions are made of, `word0` to `word999`, and words a caption. */
@@ -33,8 +34,12 @@ export class SyntheticDataset implements Dataset {
 
   async *captions(options: CaptionOptions = {}): AsyncIterable<string> {
     const end = Math.min(this.size, options.limit ?? this.size);
+    const turns = new EventLoopTurns();
     for (let index = 0; index < end; index++) {
-      if (index % 256 === 0) options.signal?.throwIfAborted();
+      if (index % 256 === 0) {
+        options.signal?.throwIfAborted();
+        await turns.maybeYield();
+      }
       yield this.#caption(index);
     }
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert';
 import type { Augmentation, CaptionOptions, ClassSet, Dataset, ReadOptions, Sample } from '../dataset.js';
+import { EventLoopTurns } from '../event-loop-turns.js';
 import { type CropBox, randomCropBox } from '../image/crop-box.js';
 import { randomUniforms } from '../random-key.js';
 import { type Drawing, drawShape } from './draw.js';
@@ -61,8 +62,12 @@ export class ShapesDataset implements Dataset {
 
   async *captions(options: CaptionOptions = {}): AsyncIterable<string> {
     const end = Math.min(this.size, options.limit ?? this.size);
+    const turns = new EventLoopTurns();
     for (let index = 0; index < end; index++) {
-      if (index % 256 === 0) options.signal?.throwIfAborted();
+      if (index % 256 === 0) {
+        options.signal?.throwIfAborted();
+        await turns.maybeYield();
+      }
       yield this.#describe(index).caption;
     }
   }
