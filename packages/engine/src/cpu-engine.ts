@@ -1,5 +1,6 @@
 import assert from 'node:assert';
 import type { Tensor } from '@tensorflow/tfjs-core';
+import { checkInputs, checkOutputs } from './check-buffers.js';
 import type {
   Buffers,
   CompileOptions,
@@ -32,7 +33,11 @@ export class CpuEngine implements Engine {
       name: options.name,
       inputs,
       outputs,
-      run: async (given, targets) => evaluate(fn, inputs, given, targets),
+      run: async (given, targets) => {
+        checkInputs(options.name, inputs, given);
+        checkOutputs(options.name, outputs, targets);
+        return evaluate(fn, inputs, given, targets);
+      },
       dispose: async () => {},
     };
   }
@@ -45,23 +50,29 @@ export class CpuEngine implements Engine {
   ): Promise<StagedProgram> {
     const outputs = trial(fn, inputs);
     const lateInputs = Object.fromEntries(late.map((name) => [name, inputs[name]!]));
+    const earlyInputs = Object.fromEntries(Object.entries(inputs).filter(([name]) => !late.includes(name)));
     const lateNames = dependents(fn, inputs, late);
     let begun: Buffers | undefined;
     const pick = (specs: Specs, wanted: boolean): Specs =>
       Object.fromEntries(Object.entries(specs).filter(([name]) => lateNames.has(name) === wanted));
     const filter = (results: Record<string, TypedArray>, wanted: boolean) =>
       Object.fromEntries(Object.entries(results).filter(([name]) => lateNames.has(name) === wanted));
+    const [earlyOutputs, lateOutputs] = [pick(outputs, false), pick(outputs, true)];
     return {
       name: options.name,
       inputs,
-      earlyOutputs: pick(outputs, false),
-      lateOutputs: pick(outputs, true),
+      earlyOutputs,
+      lateOutputs,
       begin: async (given, targets) => {
+        checkInputs(options.name, earlyInputs, given);
+        checkOutputs(options.name, earlyOutputs, targets);
         begun = given;
         return filter(evaluate(fn, inputs, { ...given, ...zeros(lateInputs) }, targets), false);
       },
       finish: async (given, targets) => {
         assert(begun !== undefined, 'finish before begin');
+        checkInputs(options.name, lateInputs, given);
+        checkOutputs(options.name, lateOutputs, targets);
         return filter(evaluate(fn, inputs, { ...begun, ...given }, targets), true);
       },
       dispose: async () => {},

@@ -2,8 +2,8 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import { tf } from './tfjs.js';
 
 /**
- * The gradients that tfjs lacks or gets wrong, mended in this one place: broadcast BatchMatMul and SquaredDifference
- * (tfjs returns the broadcast shape), comparisons (tfjs has none, so `where(greater(x, 0), …)` cannot be differentiated).
+ * The gradients that tfjs lacks or gets wrong, mended in this one place: broadcast BatchMatMul, SquaredDifference,
+ * Maximum and Minimum (tfjs returns the broadcast shape), comparisons (tfjs has none, so `where(greater(x, 0), …)` cannot be differentiated).
  */
 const MENDED: Readonly<
   Record<string, (dy: Tensor, saved: Tensor[], attributes: Record<string, unknown>) => Record<string, () => Tensor>>
@@ -19,6 +19,17 @@ const MENDED: Readonly<
     const scaled = () => tf.mul(dy, tf.mul(2, tf.sub(a!, b!)));
     return { a: () => unbroadcast(scaled(), a!.shape), b: () => unbroadcast(tf.neg(scaled()), b!.shape) };
   },
+  // Where both are equal, `a` gets the gradient.
+  Maximum: (dy, [a, b]) => chosen(dy, a!, b!, tf.greaterEqual),
+  Minimum: (dy, [a, b]) => chosen(dy, a!, b!, tf.lessEqual),
+};
+
+const chosen = (dy: Tensor, a: Tensor, b: Tensor, choosesA: (a: Tensor, b: Tensor) => Tensor) => {
+  const ofA = () => tf.cast(choosesA(a, b), 'float32');
+  return {
+    a: () => unbroadcast(tf.mul(dy, ofA()), a.shape),
+    b: () => unbroadcast(tf.mul(dy, tf.sub(1, ofA())), b.shape),
+  };
 };
 
 const FLAT = ['Greater', 'GreaterEqual', 'Less', 'LessEqual', 'Equal', 'NotEqual'];

@@ -96,6 +96,16 @@ const KERNELS: Readonly<Record<string, KernelFunction>> = {
       [x.shape],
       valueType(x),
     )[0]!,
+  // The gradients of Abs and Relu are made of it.
+  Step: (backend, { x }, { alpha }) => {
+    const positive = backend.record({ op: 'greater' }, [x, fill(backend, [], valueType(x), 0)], [x.shape], 'bool')[0]!;
+    return backend.record(
+      { op: 'select' },
+      [positive, fill(backend, [], valueType(x), 1), fill(backend, [], valueType(x), alpha)],
+      [x.shape],
+      valueType(x),
+    )[0]!;
+  },
   AddN: (backend, inputs: TensorInfo[]) =>
     inputs.reduce((sum, x) => backend.record({ op: 'add' }, [sum, x], [broadcast(sum, x)], valueType(x))[0]!),
   Select: (backend, { condition, t, e }) =>

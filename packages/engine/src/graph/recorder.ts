@@ -9,12 +9,20 @@ export const RECORDER = 'clipyard-recorder';
 
 interface Entry {
   readonly value: Value;
+  /** Which recording made it. */
+  readonly recording: number;
   references: number;
 }
 
 /** A tfjs backend whose kernels compute nothing: they write down which operation they are. */
 export class RecorderBackend extends tf.KernelBackend {
   private readonly entries = new Map<object, Entry>();
+  private recording = 0;
+
+  /** From here on, tensors that exist are from outside. */
+  begin(): void {
+    this.recording++;
+  }
 
   /** Notes an operation and returns a handle for each of its results. */
   record(
@@ -33,7 +41,7 @@ export class RecorderBackend extends tf.KernelBackend {
 
   put(value: Value): TensorInfo {
     const dataId = {};
-    this.entries.set(dataId, { value, references: 1 });
+    this.entries.set(dataId, { value, recording: this.recording, references: 1 });
     return { dataId, shape: [...value.shape], dtype: value.dtype };
   }
 
@@ -49,12 +57,7 @@ export class RecorderBackend extends tf.KernelBackend {
 
   recorded(info: TensorInfo): Value {
     const entry = this.entries.get(info.dataId);
-    if (entry === undefined) {
-      throw new ClipyardError(
-        'engine_unsupported',
-        'A compiled function used a tensor from outside; give it as an input, or make it inside the function',
-      );
-    }
+    if (entry?.recording !== this.recording) throw fromOutside();
     return entry.value;
   }
 
@@ -63,20 +66,15 @@ export class RecorderBackend extends tf.KernelBackend {
     return info.dataId;
   }
 
-  override move(dataId: object, values: BackendValues, shape: number[], dtype: ValueType, references: number): void {
-    this.entries.set(dataId, {
-      value: { kind: 'constant', shape: [...shape], dtype, data: typedArray(dtype, values) },
-      references,
-    });
+  /** tfjs moves tensors of other backends here when a kernel uses them. */
+  override move(): void {
+    throw fromOutside();
   }
 
   override readSync(dataId: object): TypedArray | Uint8Array {
     const value = this.entries.get(dataId)?.value;
     if (value?.kind === 'constant') return value.data;
-    throw new ClipyardError(
-      'engine_unsupported',
-      'A compiled function read the value of a tensor; only its shape is known while compiling',
-    );
+    throw new Error('it read the value of a tensor, but only shapes are known while compiling');
   }
 
   override async read(dataId: object): Promise<TypedArray | Uint8Array> {
@@ -121,6 +119,9 @@ export class RecorderBackend extends tf.KernelBackend {
   }
 }
 
+const fromOutside = (): Error =>
+  new Error('it used a tensor from outside; give it as an input, or make it inside the function');
+
 function typedArray(dtype: ValueType, given: BackendValues): TypedArray | Uint8Array {
   const values = given as ArrayLike<number>;
   if (dtype === 'float32') return Float32Array.from(values);
@@ -139,6 +140,7 @@ export function record(name: string, fn: TensorFunction, specs: Specs): Graph {
   }
   return onBackend(RECORDER, () => {
     const backend = tf.backend() as RecorderBackend;
+    backend.begin();
     const outputs = new Map<string, Value>();
     try {
       tf.tidy(() => {
@@ -146,7 +148,6 @@ export function record(name: string, fn: TensorFunction, specs: Specs): Graph {
         for (const [key, tensor] of Object.entries(fn(placeholders))) outputs.set(key, backend.recorded(tensor));
       });
     } catch (error) {
-      if (error instanceof ClipyardError) throw error;
       throw new ClipyardError(
         'engine_unsupported',
         `Cannot compile \`${name}\`: ${(error as Error).message}${callSite(error as Error)}`,

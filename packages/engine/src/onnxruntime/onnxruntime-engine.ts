@@ -1,6 +1,7 @@
 import assert from 'node:assert';
 import { Worker } from 'node:worker_threads';
 import { ClipyardError } from '@clipyard/contracts';
+import { checkInputs, checkOutputs } from '../check-buffers.js';
 import type {
   Buffers,
   CompileOptions,
@@ -55,12 +56,14 @@ export class OnnxRuntimeEngine implements Engine {
   async compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program> {
     const graph = simplify(record(options.name, fn, inputs));
     const session = await this.open(graph, options.name);
+    const outputSpecs = specsOf(graph.outputs);
     return {
       name: options.name,
       inputs,
-      outputs: specsOf(graph.outputs),
+      outputs: outputSpecs,
       run: async (given, outputs = {}) => {
         checkInputs(options.name, inputs, given);
+        checkOutputs(options.name, outputSpecs, outputs);
         return session.run(given, outputs);
       },
       dispose: () => session.dispose(),
@@ -87,14 +90,17 @@ export class OnnxRuntimeEngine implements Engine {
     const earlyNames = [...early.outputs.keys()].filter((name) => !kept.has(name));
     const lateInputs = Object.fromEntries(late.map((name) => [name, inputs[name]!]));
     const earlyInputs = Object.fromEntries(Object.entries(inputs).filter(([name]) => !late.includes(name)));
+    const earlyOutputs = Object.fromEntries(earlyNames.map((name) => [name, specOf(early.outputs.get(name)!)]));
+    const lateOutputs = specsOf(rest.outputs);
     let begun: Buffers | undefined;
     return {
       name: options.name,
       inputs,
-      earlyOutputs: Object.fromEntries(earlyNames.map((name) => [name, specOf(early.outputs.get(name)!)])),
-      lateOutputs: specsOf(rest.outputs),
+      earlyOutputs,
+      lateOutputs,
       begin: async (given, outputs = {}) => {
         checkInputs(options.name, earlyInputs, given);
+        checkOutputs(options.name, earlyOutputs, outputs);
         begun = given;
         const results = await first.run(given, { ...outputs, ...keptBuffers });
         return Object.fromEntries(earlyNames.map((name) => [name, results[name]!]));
@@ -102,6 +108,7 @@ export class OnnxRuntimeEngine implements Engine {
       finish: async (given, outputs = {}) => {
         assert(begun !== undefined, 'finish before begin');
         checkInputs(options.name, lateInputs, given);
+        checkOutputs(options.name, lateOutputs, outputs);
         return second.run({ ...begun, ...keptBuffers, ...given }, outputs);
       },
       dispose: async () => {
@@ -162,6 +169,8 @@ export class OnnxRuntimeEngine implements Engine {
 /** One ONNX session: places values, runs, and copies only what lies outside shared memory. */
 class Session {
   private readonly staging = new Map<string, { buffer: ArrayBuffer; array: TypedArray }>();
+  /** The end of the last run, good or bad: runs take turns, since they share what is staged. */
+  private last: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly program: number,
@@ -172,7 +181,16 @@ class Session {
     private readonly call: (request: Request, what: string) => Promise<void>,
   ) {}
 
-  async run(given: Buffers, wanted: Buffers): Promise<Record<string, TypedArray>> {
+  run(given: Buffers, wanted: Buffers): Promise<Record<string, TypedArray>> {
+    const result = this.last.then(() => this.runNow(given, wanted));
+    this.last = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    return result;
+  }
+
+  private async runNow(given: Buffers, wanted: Buffers): Promise<Record<string, TypedArray>> {
     const inputs: Placement = this.inputs.map((port) => {
       const array = given[port.name];
       assert(array !== undefined, `no value for ${port.name}`);
@@ -241,18 +259,4 @@ function arrayOn(
   if (dtype === 'float32') return new Float32Array(buffer, byteOffset, length);
   if (dtype === 'int32') return new Int32Array(buffer, byteOffset, length);
   return new Uint8Array(buffer, byteOffset, length) as unknown as Int32Array;
-}
-
-/** Every input must be there with the length of its shape. */
-export function checkInputs(program: string, specs: Specs, given: Buffers): void {
-  for (const [name, spec] of Object.entries(specs)) {
-    const array = given[name];
-    const expected = sizeOf(spec.shape);
-    if (array === undefined || array.length !== expected) {
-      throw new ClipyardError(
-        'engine_failed',
-        `\`${program}\` got ${array === undefined ? 'no' : array.length} values for input \`${name}\` of shape [${spec.shape}] (${expected} values)`,
-      );
-    }
-  }
 }

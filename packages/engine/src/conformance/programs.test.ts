@@ -1,0 +1,212 @@
+import { expectAllClose, expectBitwise, formulaValues } from '@clipyard/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  attention,
+  type Engine,
+  l2Normalize,
+  linear,
+  openEngine,
+  type Specs,
+  type Tensor,
+  type TensorFunction,
+  tf,
+} from '../index.js';
+import { ENGINES } from './operation-case.js';
+
+/** A small network with its gradients: enough operations that an order of summing would show. */
+const specs: Specs = {
+  x: { shape: [64, 32] },
+  w: { shape: [48, 32] },
+  b: { shape: [48] },
+  cotangent: { shape: [64, 48] },
+};
+
+const forward = (x: Tensor, w: Tensor, b: Tensor): Tensor => {
+  const h = tf.reshape(linear(x, w, b), [4, 16, 48]);
+  return l2Normalize(tf.reshape(attention(h, h, h), [64, 48]));
+};
+
+const network: TensorFunction = ({ x, w, b, cotangent }) => {
+  const { value, grads } = tf.valueAndGrads((w: Tensor, b: Tensor) => tf.sum(tf.mul(forward(x!, w, b), cotangent!)))([
+    w!,
+    b!,
+  ]);
+  return { embeddings: forward(x!, w!, b!), loss: value, dw: grads[0]!, db: grads[1]! };
+};
+
+const values = {
+  x: formulaValues('x', 64 * 32),
+  w: formulaValues('w', 48 * 32, 0.3),
+  b: formulaValues('b', 48),
+  cotangent: formulaValues('cotangent', 64 * 48),
+};
+const { cotangent, ...early } = values;
+
+describe.each(ENGINES)('programs on %s', (name) => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await openEngine({ engine: name, threads: 2 });
+  });
+  afterAll(() => engine.close());
+
+  it('tell the shapes of their outputs', async () => {
+    const program = await engine.compile(network, specs, { name: 'network' });
+    expect(program.name).toBe('network');
+    expect(Object.fromEntries(Object.entries(program.outputs).map(([key, { shape }]) => [key, shape]))).toEqual({
+      embeddings: [64, 48],
+      loss: [],
+      dw: [48, 32],
+      db: [48],
+    });
+    await program.dispose();
+  });
+
+  it('give bitwise the same on a rerun and when compiled again', async () => {
+    const program = await engine.compile(network, specs, { name: 'network' });
+    const again = await engine.compile(network, specs, { name: 'again' });
+    const first = await program.run(values);
+    for (const second of [await program.run(values), await program.run(values), await again.run(values)]) {
+      for (const output of Object.keys(first)) expectBitwise(second[output]!, first[output]!);
+    }
+    await program.dispose();
+    await again.dispose();
+  });
+
+  it('answer with new arrays that later runs leave alone', async () => {
+    const program = await engine.compile(({ x }) => ({ y: tf.mul(x!, 2) }), { x: { shape: [3] } }, { name: 'twice' });
+    const first = await program.run({ x: Float32Array.of(1, 2, 3) });
+    await program.run({ x: Float32Array.of(4, 5, 6) });
+    expect(first.y).toEqual(Float32Array.of(2, 4, 6));
+    await program.dispose();
+  });
+
+  it('write given buffers, of any memory, with the same values', async () => {
+    const program = await engine.compile(network, specs, { name: 'network' });
+    const expected = await program.run(values);
+    // Everything in two views of allocated memory, at offsets, as a flat parameter buffer is used.
+    const inputs = engine.allocate('float32', 3 + values.x.length + values.w.length);
+    const outputs = engine.allocate('float32', 5 + expected.dw!.length + expected.embeddings!.length);
+    const x = inputs.subarray(3, 3 + values.x.length);
+    const w = inputs.subarray(3 + values.x.length);
+    x.set(values.x);
+    w.set(values.w);
+    const dw = outputs.subarray(5, 5 + expected.dw!.length);
+    const embeddings = outputs.subarray(5 + expected.dw!.length);
+    const db = new Float32Array(48 + 2).subarray(1, 49);
+    const results = await program.run({ ...values, x, w }, { dw, embeddings, db });
+    expect(results.dw).toBe(dw);
+    expect(results.db).toBe(db);
+    for (const output of ['dw', 'db', 'embeddings', 'loss']) expectBitwise(results[output]!.slice(), expected[output]!);
+    expect(Array.from(outputs.subarray(0, 5))).toEqual([0, 0, 0, 0, 0]);
+    await program.dispose();
+  });
+
+  it('see values that changed in place since the last run', async () => {
+    const program = await engine.compile(({ x }) => ({ y: tf.square(x!) }), { x: { shape: [2] } }, { name: 'square' });
+    const x = engine.allocate('float32', 2);
+    const y = engine.allocate('float32', 2);
+    x.set([1, 2]);
+    await program.run({ x }, { y });
+    expect(Array.from(y)).toEqual([1, 4]);
+    x[1] = 5;
+    await program.run({ x }, { y });
+    expect(Array.from(y)).toEqual([1, 25]);
+    await program.dispose();
+  });
+
+  it('allocate zeroed memory of either type', () => {
+    const floats = engine.allocate('float32', 1000);
+    const integers = engine.allocate('int32', 7);
+    expect(floats).toBeInstanceOf(Float32Array);
+    expect(integers).toBeInstanceOf(Int32Array);
+    expect([floats.length, integers.length]).toEqual([1000, 7]);
+    expect(floats.every((v) => v === 0) && integers.every((v) => v === 0)).toBe(true);
+    expect(engine.allocate('float32', 0).length).toBe(0);
+  });
+
+  it('run at the same time without mixing their values', async () => {
+    const double = await engine.compile(({ x }) => ({ y: tf.mul(x!, 2) }), { x: { shape: [4] } }, { name: 'double' });
+    const triple = await engine.compile(({ x }) => ({ y: tf.mul(x!, 3) }), { x: { shape: [4] } }, { name: 'triple' });
+    const results = await Promise.all(
+      [1, 2, 3, 4].flatMap((n) => [
+        double.run({ x: new Float32Array(4).fill(n) }),
+        triple.run({ x: new Float32Array(4).fill(n) }),
+      ]),
+    );
+    expect(results.map(({ y }) => Array.from(y!))).toEqual(
+      [1, 2, 3, 4].flatMap((n) => [new Array(4).fill(2 * n), new Array(4).fill(3 * n)]),
+    );
+    await double.dispose();
+    await triple.dispose();
+  });
+
+  it('may return an input, one output twice, and a constant', async () => {
+    const program = await engine.compile(
+      ({ x }) => {
+        const y = tf.mul(x!, 2);
+        return { same: x!, once: y, twice: y, shaped: tf.reshape(x!, [2, 1]), constant: tf.tensor([7, 8]) };
+      },
+      { x: { shape: [2] }, unused: { shape: [3] } },
+      { name: 'odd outputs' },
+    );
+    const results = await program.run({ x: Float32Array.of(1, 2), unused: new Float32Array(3) });
+    expect(Object.fromEntries(Object.entries(results).map(([key, value]) => [key, Array.from(value)]))).toEqual({
+      same: [1, 2],
+      once: [2, 4],
+      twice: [2, 4],
+      shaped: [1, 2],
+      constant: [7, 8],
+    });
+    await program.dispose();
+  });
+});
+
+describe.each(ENGINES)('staged programs on %s', (name) => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await openEngine({ engine: name, threads: 2 });
+  });
+  afterAll(() => engine.close());
+
+  it('give what the whole program gives, what can be known early in begin', async () => {
+    const whole = await engine.compile(network, specs, { name: 'network' });
+    const staged = await engine.compileStaged(network, specs, ['cotangent'], { name: 'network' });
+    expect(Object.keys(staged.earlyOutputs)).toEqual(['embeddings']);
+    expect(Object.keys(staged.lateOutputs).sort()).toEqual(['db', 'dw', 'loss']);
+    const expected = await whole.run(values);
+    for (let round = 0; round < 2; round++) {
+      const begun = await staged.begin(early);
+      const finished = await staged.finish({ cotangent });
+      expect(Object.keys(begun)).toEqual(['embeddings']);
+      for (const [output, array] of Object.entries({ ...begun, ...finished })) {
+        expectAllClose(array, expected[output]!, { rtol: 1e-6, atol: 1e-6 });
+      }
+    }
+    // Later late inputs use what `begin` kept.
+    const negative = await staged.finish({ cotangent: cotangent.map((v) => -v) });
+    expectAllClose(
+      negative.dw!,
+      expected.dw!.map((v) => -v),
+      { rtol: 1e-6, atol: 1e-6 },
+    );
+    await whole.dispose();
+    await staged.dispose();
+  });
+
+  it('write given buffers in both stages', async () => {
+    const staged = await engine.compileStaged(network, specs, ['cotangent'], { name: 'network' });
+    const embeddings = engine.allocate('float32', 64 * 48);
+    const dw = engine.allocate('float32', 48 * 32);
+    const db = new Float32Array(48);
+    const begun = await staged.begin(early, { embeddings });
+    const finished = await staged.finish({ cotangent }, { dw, db });
+    expect(begun.embeddings).toBe(embeddings);
+    expect(finished.dw).toBe(dw);
+    expect(finished.db).toBe(db);
+    expectBitwise(embeddings.slice(), (await staged.begin(early)).embeddings as Float32Array);
+    const again = await staged.finish({ cotangent });
+    expectBitwise(dw.slice(), again.dw as Float32Array);
+    expectBitwise(db, again.db as Float32Array);
+    await staged.dispose();
+  });
+});
