@@ -2,7 +2,13 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type CheckpointRecord, parseRunSpec, type RankReport, type RunSpecInput } from '@clipyard/contracts';
+import {
+  type BlobStore,
+  type CheckpointRecord,
+  parseRunSpec,
+  type RankReport,
+  type RunSpecInput,
+} from '@clipyard/contracts';
 import { type Engine, openEngine } from '@clipyard/engine';
 import { openBlobStore } from '@clipyard/storage';
 import { expectBitwise, referenceGroups, relativeDifference } from '@clipyard/testkit';
@@ -68,6 +74,18 @@ describe('a run', () => {
   ): Promise<Outcome> {
     const store = await openBlobStore(pathToFileURL(directory).href);
     const stop = new AbortController();
+    // Told to stop while that checkpoint is being written: the step at hand ends, and the checkpoint is completed.
+    const stopping: BlobStore = {
+      url: store.url,
+      put: (key, body, options) => {
+        if (key.includes(`/step-${stopAtCheckpoint}/`)) stop.abort();
+        return store.put(key, body, options);
+      },
+      read: (key, options) => store.read(key, options),
+      stat: (key, options) => store.stat(key, options),
+      list: (prefix, options) => store.list(prefix, options),
+      delete: (prefix, options) => store.delete(prefix, options),
+    };
     const reports: RankReport[] = [];
     const checkpoints: CheckpointRecord[] = [];
     const logs: string[] = [];
@@ -77,14 +95,12 @@ describe('a run', () => {
           {
             engine,
             group,
-            store,
+            store: stopping,
             report: (report) => {
               if (group.rank === 0) reports.push(report);
             },
             recordCheckpoint: async (checkpoint) => {
-              if (stop.signal.aborted) return [];
               checkpoints.push(checkpoint);
-              if (checkpoint.step === stopAtCheckpoint) stop.abort();
               return [];
             },
             log: (_level, message) => logs.push(message),
