@@ -1,0 +1,83 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadConfig } from './config.js';
+import type { Context } from './context.js';
+import { TextTerminal } from './output/text-terminal.js';
+import { runProgram } from './program.js';
+
+let home: string;
+let terminal: TextTerminal;
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'clipyard-cli-'));
+  terminal = new TextTerminal();
+});
+afterEach(() => rm(home, { recursive: true }));
+
+function run(...argv: string[]): Promise<number> {
+  const context: Context = {
+    config: loadConfig({ CLIPYARD_HOME: home }),
+    terminal,
+    signal: new AbortController().signal,
+  };
+  return runProgram(argv, context);
+}
+
+describe('the command line', () => {
+  it('ends with 0 for help and 2 for what it does not know', async () => {
+    expect(await run('--help')).toBe(0);
+    expect(terminal.text).toContain('submit');
+    expect(await run('fly')).toBe(2);
+    expect(await run('ps', '--state', 'asleep')).toBe(2);
+    expect(await run('ps', '--limit', 'many')).toBe(2);
+    expect(await run('watch')).toBe(2);
+    expect(terminal.errors.join('\n')).toContain("unknown command 'fly'");
+  });
+
+  it('names a server that does not answer', async () => {
+    await expect(run('ps', '--url', 'http://127.0.0.1:9')).rejects.toMatchObject({ code: 'server_unreachable' });
+  });
+
+  it('finds the server of a running `clipyard up` by its file', async () => {
+    const server = { url: 'http://127.0.0.1:10', pids: { up: 1, api: 2, worker: 3 } };
+    await writeFile(join(home, 'server.json'), JSON.stringify(server));
+    await expect(run('nodes')).rejects.toMatchObject({ code: 'server_unreachable', fields: [{ value: server.url }] });
+  });
+});
+
+describe('data', () => {
+  it('packs a folder of pictures with captions, indexes and inspects it', async () => {
+    const folder = join(home, 'pictures');
+    await mkdir(join(folder, 'sub'), { recursive: true });
+    for (const [name, caption] of [
+      ['a', 'a red square'],
+      ['sub/b.1', 'a blue square'],
+      ['c', undefined],
+    ] as const) {
+      await sharp({ create: { width: 8, height: 8, channels: 3, background: name === 'a' ? 'red' : 'blue' } })
+        .png()
+        .toFile(join(folder, `${name}.png`));
+      if (caption !== undefined) await writeFile(join(folder, `${name}.txt`), `${caption}\n`);
+    }
+    expect(await run('data', 'pack', folder, '--out', join(home, 'data', 'squares'))).toBe(0);
+    expect(terminal.text).toMatch(/train: 2 samples, .*in a run spec: squares\/train-00000\.tar/);
+    expect(await run('data', 'index', 'squares/train-00000.tar')).toBe(0);
+    expect(terminal.lines.at(-1)).toBe('2 samples in 1 files');
+    terminal.lines.length = 0;
+    expect(await run('data', 'inspect', join(home, 'data', 'squares', 'train-00000.tar'), '--json')).toBe(0);
+    expect(JSON.parse(terminal.text)).toMatchObject({ samples: 2, shards: 1, bad: 0, captions: { distinct: 2 } });
+  });
+
+  it('names what is missing', async () => {
+    await expect(run('data', 'pack', join(home, 'none'), '--out', home)).rejects.toMatchObject({
+      code: 'data_not_found',
+    });
+    await expect(run('data', 'inspect', 'none.tar')).rejects.toMatchObject({ code: 'data_not_found' });
+    await expect(run('data', 'inspect', 'none.txt')).rejects.toMatchObject({
+      code: 'request_invalid',
+      fields: [{ path: 'files' }],
+    });
+  });
+});
