@@ -1,5 +1,5 @@
 import { tf } from '../index.js';
-import { conform, type OperationCase } from './operation-case.js';
+import type { OperationCase } from './operation-case.js';
 import { at, build, mean, type ReferenceArray, reduce, softmax, sum, transpose } from './reference-array.js';
 
 const reshaped = (x: ReferenceArray, shape: number[]): ReferenceArray => ({ shape, data: x.data });
@@ -35,7 +35,7 @@ const reductions: OperationCase[] = (
   })),
 );
 
-conform('reductions', [
+export const SHAPE_CASES: readonly OperationCase[] = [
   ...reductions,
   ...[[5], [3, 4], [2, 3, 7]].map(
     (shape): OperationCase => ({
@@ -52,9 +52,7 @@ conform('reductions', [
     reference: ({ x }) => softmax(x!),
     gradient: false,
   },
-]);
 
-conform('shapes', [
   {
     name: 'reshape with an extent left out',
     inputs: { x: { shape: [2, 6] } },
@@ -151,9 +149,7 @@ conform('shapes', [
     compute: ({ x }) => tf.tile(x!, [2, 3]),
     reference: ({ x }) => build([4, 9], ([i, j]) => at(x!, [i! % 2, j! % 3])),
   },
-]);
 
-conform('gathering and scattering', [
   {
     name: 'gather of rows, repeated',
     inputs: { x: { shape: [4, 3] }, i: { shape: [5], integers: [3, 0, 3, 1, 3] } },
@@ -181,4 +177,4 @@ conform('gathering and scattering', [
         ),
     }),
   ),
-]);
+];

@@ -12,7 +12,7 @@ import {
   rows,
   tf,
 } from '../index.js';
-import { type CaseInput, conform, type OperationCase } from './operation-case.js';
+import type { CaseInput, OperationCase } from './operation-case.js';
 import {
   add,
   at,
@@ -169,9 +169,8 @@ const BATCHES: [a: number[], b: number[]][] = [
 const lacking = (batchA: number[], batchB: number[]): Pick<OperationCase, 'except'> =>
   batchA.includes(1) && batchB.includes(1) ? { except: 'cpu' } : {};
 
-conform('layers', layers);
-
-conform('matrix products', [
+export const LAYER_CASES: readonly OperationCase[] = [
+  ...layers,
   ...BATCHES.flatMap(([batchA, batchB]) =>
     transposes.map(
       ([tA, tB]): OperationCase => ({
@@ -213,4 +212,4 @@ conform('matrix products', [
     reference: ({ x }) => reduce(x!, [0], false, sum),
     gradient: false,
   },
-]);
+];
