@@ -1,0 +1,56 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { createNodeControl } from '@clipyard/control';
+import { openDatabase } from '@clipyard/db';
+import { MessageBus } from '@clipyard/queue';
+import { type Lifecycle, type Logger, retry } from '@clipyard/runtime';
+import { Agent } from './agent.js';
+import type { Config } from './config.js';
+
+/** A rank finishes its step, which takes long with a large batch, and what it writes of a checkpoint. */
+const STOP_GRACE_MS = 30_000;
+const KILL_GRACE_MS = 5_000;
+/** The database may still be starting, or the API be about to migrate it, ms. */
+const START_LIMIT_MS = 60_000;
+const ENGINES = ['onnxruntime', 'cpu'] as const;
+
+/** Starts the agent of this host; what it opens it adds to `lifecycle`, whose `close` drains. */
+export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, config: Config): Promise<Agent> {
+  const { logger, lifecycle } = deps;
+  const { databaseUrl, redisUrl, storageUrl, dataDir, cacheDir, listenHost, advertiseHost, threads } = config;
+  const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'));
+  const limit = Date.now() + START_LIMIT_MS;
+  const patiently = <T>(what: string, action: () => Promise<T>): Promise<T> =>
+    retry(action, {
+      backoff: { initialMs: 100, maxMs: 2_000 },
+      shouldRetry: () => Date.now() < limit,
+      onRetry: (error) => logger.warn({ reason: (error as Error).message }, `${what}: not yet; trying again`),
+    });
+
+  const openBus = () =>
+    MessageBus.open(
+      { onError: (error, queue) => logger.error({ err: error, queue }, 'queue error') },
+      { databaseUrl, ...(redisUrl === undefined ? {} : { redisUrl }) },
+    );
+  const database = lifecycle.use('database', await patiently('database', () => openDatabase({ url: databaseUrl })));
+  const bus = lifecycle.use('queue', await patiently('queue', openBus));
+  const options = {
+    registration: {
+      name: config.nodeName,
+      pool: config.pool,
+      host: advertiseHost,
+      version: String(manifest.version),
+      engines: ENGINES,
+      slots: config.slots,
+    },
+    process: {
+      script: fileURLToPath(new URL('./rank-main.js', import.meta.url)),
+      environment: config.rankEnvironment,
+      stopGraceMs: STOP_GRACE_MS,
+      killGraceMs: KILL_GRACE_MS,
+    },
+    place: { storageUrl, dataDir, cacheDir, listenHost, advertiseHost, threads },
+  };
+  const control = createNodeControl({ database, bus });
+  return lifecycle.use('agent', await patiently('registration', () => Agent.start({ control, logger }, options)));
+}
