@@ -9,7 +9,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { appMain, TestProcess } from './test-process.js';
 
-const STEPS = 12;
+const STEPS = 60;
 const SPEC: RunSpecInput = {
   version: 1,
   name: 'containers',
@@ -18,7 +18,9 @@ const SPEC: RunSpecInput = {
   batch: { global: 32 },
   duration: { steps: STEPS },
   resources: { world: { min: 2, max: 2 } },
-  checkpoint: { everySteps: 6, keepLast: 5 },
+  optimizer: { lr: 1e-3 },
+  schedule: { warmupSteps: 20 },
+  checkpoint: { everySteps: 30, keepLast: 5 },
   evaluate: { tasks: [{ type: 'zeroshot' }] },
 };
 
@@ -69,11 +71,11 @@ test('a job goes through Postgres and Redis in containers', { timeout: 300_000 }
 
   const losses = await get(`/v1/jobs/${id}/metrics?name=loss`, z.object({ items: z.array(metricPointSchema) }));
   expect(losses.items.at(-1)?.step).toBe(STEPS);
-  // ln 32 is what an untrained model of this batch has.
-  expect(losses.items.at(-1)?.value).toBeLessThan(Math.log(32));
+  // An untrained model has about ln 32: it guesses within the batch.
+  expect(losses.items.at(-1)?.value).toBeLessThan(0.9 * Math.log(32));
 
   const { items } = await get(`/v1/jobs/${id}/checkpoints`, z.object({ items: z.array(checkpointSchema) }));
-  expect(items.map(({ step }) => step).sort((a, b) => a - b)).toEqual([6, STEPS]);
+  expect(items.map(({ step }) => step).sort((a, b) => a - b)).toEqual([30, STEPS]);
   for (const file of items.flatMap(({ step, files }) => files.map((entry) => ({ ...entry, step })))) {
     const bytes = await readFile(join(home, 'storage', 'runs', id, `step-${file.step}`, file.name));
     expect(createHash('sha256').update(bytes).digest('hex')).toBe(file.sha256);
