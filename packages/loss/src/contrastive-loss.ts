@@ -18,7 +18,7 @@ export interface ContrastiveLossOptions {
   readonly localRows: number;
   readonly globalRows: number;
   readonly dimension: number;
-  /** Largest tile of logits; default: whole while b·B <= 2^20, else about 1024 x 4096. */
+  /** Largest tile of logits; default: whole while b·B <= 2^20, else about 512 x 2048. */
   readonly tileRows?: number;
   readonly tileColumns?: number;
 }

@@ -27,9 +27,9 @@ describe('evenRanges', () => {
 });
 
 describe('defaultTileSizes', () => {
-  it('leaves small batches whole and bounds the rest by four million logits', () => {
+  it('leaves small batches whole and bounds the rest by a million logits', () => {
     expect(defaultTileSizes(64, 128)).toEqual({ rows: 64, columns: 128 });
-    expect(defaultTileSizes(4096, 32768)).toEqual({ rows: 1024, columns: 4096 });
-    expect(defaultTileSizes(64, 32768)).toEqual({ rows: 64, columns: 32768 });
+    expect(defaultTileSizes(4096, 32768)).toEqual({ rows: 512, columns: 2048 });
+    expect(defaultTileSizes(64, 32768)).toEqual({ rows: 64, columns: 16384 });
   });
 });

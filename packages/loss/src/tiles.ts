@@ -9,14 +9,13 @@ export interface TileSizes {
   readonly columns: number;
 }
 
-/** Up to this many logits are one tile: a smaller one would only cost calls. */
-const WHOLE = 2 ** 20;
-const TILE_ROWS = 1024;
-const TILE_AREA = 2 ** 22;
+/** Logits of a tile, 4 MiB: larger ones are no faster, smaller ones cost calls. */
+const TILE_AREA = 2 ** 20;
+const TILE_ROWS = 512;
 
-/** One tile while that is small, else about 4M logits (16 MiB) a tile. */
+/** One tile while that is small, else tiles of about a million logits. */
 export function defaultTileSizes(localRows: number, globalRows: number): TileSizes {
-  if (localRows * globalRows <= WHOLE) return { rows: localRows, columns: globalRows };
+  if (localRows * globalRows <= TILE_AREA) return { rows: localRows, columns: globalRows };
   const rows = Math.min(localRows, TILE_ROWS);
   return { rows, columns: Math.min(globalRows, Math.floor(TILE_AREA / rows)) };
 }
