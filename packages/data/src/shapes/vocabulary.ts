@@ -35,8 +35,8 @@ export const PLACES = [
 
 /** Side of the shape as a share of the picture's: big, for a model must see it in few patches (docs/log.md). */
 export const SIZES = [
-  { name: 'small', low: 0.5, high: 0.6 },
-  { name: 'big', low: 0.66, high: 0.76 },
+  { name: 'small', low: 0.54, high: 0.62 },
+  { name: 'big', low: 0.68, high: 0.78 },
 ] as const;
 
 export interface CaptionParts {
