@@ -50,20 +50,16 @@ const splitWords = (text: string): string[] =>
 export interface BuildOptions {
   readonly vocabSize: number;
   readonly contextLength: number;
-  /** Captions to count at most. */
-  readonly maxCaptions?: number;
 }
 
 /** Counts the words of the captions and keeps the most frequent ones. The order of captions does not matter. */
 export async function buildWordTokenizer(
   captions: AsyncIterable<string>,
-  { vocabSize, contextLength, maxCaptions = 200_000 }: BuildOptions,
+  { vocabSize, contextLength }: BuildOptions,
 ): Promise<WordTokenizer> {
   const counts = new Map<string, number>();
-  let seen = 0;
   for await (const caption of captions) {
     for (const word of splitWords(caption)) counts.set(word, (counts.get(word) ?? 0) + 1);
-    if (++seen >= maxCaptions) break;
   }
   const words = [...counts]
     .sort(([a, countA], [b, countB]) => countB - countA || (a < b ? -1 : 1))

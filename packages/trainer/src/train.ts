@@ -45,6 +45,9 @@ export interface TrainOptions {
   readonly signal: AbortSignal;
 }
 
+/** Captions that the vocabulary is counted from at most. */
+const VOCABULARY_CAPTIONS = 200_000;
+
 /** Batches that are read ahead of the step at hand. */
 const PREFETCH_STEPS = 2;
 
@@ -126,7 +129,10 @@ class Run {
     const evalData =
       spec.data.eval === undefined ? undefined : await openDataset(spec.data.eval, { ...places, field: 'data.eval' });
     const { vocab_size: vocabSize, context_length: contextLength } = config.text_cfg;
-    const tokenizer = await buildWordTokenizer(trainData.captions(), { vocabSize, contextLength });
+    const tokenizer = await buildWordTokenizer(trainData.captions({ limit: VOCABULARY_CAPTIONS }), {
+      vocabSize,
+      contextLength,
+    });
     const plan = planRun(spec, trainData.size, start.rank, start.worldSize);
 
     const state = new TrainState(engine, specs, layout, start.rank, start.worldSize);
