@@ -10,7 +10,7 @@ it('has defaults, and takes arguments', () => {
     migrate: false,
     host: '127.0.0.1',
     port: 7070,
-    storageUrl: 'file:/home/storage',
+    storageUrl: 'file:///home/storage',
   });
   expect(Object.isFrozen(config)).toBe(true);
   expect(loadConfig(['--role', 'scheduler', '--migrate'], { DATABASE_URL, PORT: '0' })).toMatchObject({

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ClipyardError, fieldProblems } from '@clipyard/contracts';
 import { z } from 'zod';
@@ -63,7 +64,8 @@ export function loadConfig(
     port: PORT,
     databaseUrl: DATABASE_URL,
     redisUrl: REDIS_URL,
-    storageUrl: STORAGE_URL ?? (CLIPYARD_HOME === undefined ? undefined : `file:${resolve(CLIPYARD_HOME, 'storage')}`),
+    storageUrl:
+      STORAGE_URL ?? (CLIPYARD_HOME === undefined ? undefined : pathToFileURL(resolve(CLIPYARD_HOME, 'storage')).href),
     logLevel: CLIPYARD_LOG_LEVEL,
   });
 }

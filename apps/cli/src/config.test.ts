@@ -12,13 +12,13 @@ it('keeps everything in .clipyard of the checkout unless told otherwise', () => 
     port: undefined,
     databaseUrl: undefined,
     dataDir: join(home, 'data'),
-    storageUrl: `file:${join(home, 'storage')}`,
+    storageUrl: `file://${join(home, 'storage')}`,
   });
   expect(
     loadConfig({ CLIPYARD_HOME: '/elsewhere', CLIPYARD_DATA_DIR: '/data', PORT: '0', CLIPYARD_SLOTS: '4' }),
   ).toMatchObject({
     home: '/elsewhere',
-    up: { dataDir: '/data', storageUrl: 'file:/elsewhere/storage', port: 0, slots: 4 },
+    up: { dataDir: '/data', storageUrl: 'file:///elsewhere/storage', port: 0, slots: 4 },
   });
 });
 

@@ -1,5 +1,5 @@
 import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ClipyardError, fieldProblems } from '@clipyard/contracts';
 import { z } from 'zod';
 
@@ -62,7 +62,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
       slots: values.CLIPYARD_SLOTS,
       threads: values.CLIPYARD_THREADS,
       dataDir: resolve(values.CLIPYARD_DATA_DIR ?? join(home, 'data')),
-      storageUrl: values.STORAGE_URL ?? `file:${join(home, 'storage')}`,
+      storageUrl: values.STORAGE_URL ?? pathToFileURL(join(home, 'storage')).href,
       databaseUrl: values.DATABASE_URL,
       redisUrl: values.REDIS_URL,
       host: values.HOST,

@@ -60,7 +60,11 @@ async function showResult(
     await showSamples(chosen, terminal, join(config.home, 'samples'));
   }
   terminal.out('');
-  terminal.out('Try next, while the server is up:');
+  terminal.out(
+    terminal.isTty
+      ? 'Try next, in another terminal:'
+      : 'Try next, after `npm start` in a terminal, where the server stays up:',
+  );
   for (const command of nextCommands(client.url, job)) terminal.out(`  ${command}`);
 }
 
@@ -68,7 +72,7 @@ function nextCommands(url: string, job: Job): string[] {
   return [
     `npm run clipyard -- submit ${DEMO_SPEC} --set batch.global=256 --set name=bigger --watch`,
     `npm run clipyard -- logs ${job.id}`,
-    `curl -s ${url}/v1/jobs/${job.id}/metrics?name=loss`,
+    `curl -s '${url}/v1/jobs/${job.id}/metrics?name=loss'`,
   ];
 }
 

@@ -3,11 +3,12 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { Client } from '@clipyard/client';
 import { ClipyardError } from '@clipyard/contracts';
-import { EmbeddedPostgres } from '@clipyard/db';
-import { abortable, Lifecycle, sleep } from '@clipyard/runtime';
+import { EmbeddedPostgres, migrate } from '@clipyard/db';
+import { abortable, Lifecycle, withTimeout } from '@clipyard/runtime';
+import { z } from 'zod';
 import type { Config } from '../config.js';
 import { removeServerFile, writeServerFile } from './server-file.js';
-import { Service } from './service.js';
+import { Service, type ServiceOptions } from './service.js';
 
 export interface Stack {
   readonly url: string;
@@ -20,7 +21,6 @@ export interface Stack {
 
 const DEFAULT_PORT = 7070;
 const READY_TIMEOUT_MS = 60_000;
-const POLL_MS = 50;
 
 /** Starts database, API with scheduler, and one worker, each told when it is ready; undoes everything when one fails. */
 export async function startStack(config: Config, say: (line: string) => void, signal: AbortSignal): Promise<Stack> {
@@ -42,48 +42,39 @@ async function start(
   const timed = stopwatch();
   await mkdir(config.up.dataDir, { recursive: true });
   const databaseUrl = config.up.databaseUrl ?? (await startDatabase(config, lifecycle, signal));
+  // Here rather than in the API, so that API and worker start at the same time.
+  await migrate(databaseUrl);
   say(
     `database  ${config.up.databaseUrl === undefined ? `PostgreSQL of this checkout on port ${new URL(databaseUrl).port}` : 'as DATABASE_URL says'} (${timed()})`,
   );
 
   const env = serviceEnvironment(config, databaseUrl);
-  const { api, url } = await startApi(config, env, signal);
   let closing = false;
-  lifecycle.add('the API', async () => {
-    closing = true;
-    await api.stop();
-  });
-  say(`API       ${url} (${timed()})`);
+  const owned = (service: Service) => {
+    lifecycle.add(service.name, async () => {
+      closing = true;
+      await service.stop();
+    });
+    return service;
+  };
+  // Closed in reverse order: the worker, which records how its ranks ended, before the API.
+  const [api, worker] = await allOrNone([startApi(config, env, signal), startWorker(config, env, signal)]);
+  const url = z.object({ url: z.url() }).parse(await owned(api).announced).url;
+  owned(worker);
+  say(`API       ${url}`);
+  say(`worker    ${config.up.slots} ${config.up.slots === 1 ? 'slot' : 'slots'} (${timed()})`);
 
-  const worker = await Service.start({
-    name: 'worker',
-    script: join(config.root, 'apps', 'worker', 'dist', 'main.js'),
-    args: [],
-    env,
-    logFile: join(config.home, 'logs', 'worker.log'),
-    // Ranks finish their step, which can take long with a large batch.
-    stopGraceMs: 60_000,
-  });
-  lifecycle.add('the worker', async () => {
-    closing = true;
-    await worker.stop();
-  });
   const failed = Promise.race(
     [api, worker].map(async (service) => {
       await service.ended;
       // While we close, they are meant to end.
-      if (closing) return new Promise<never>(() => {});
-      throw await unexpectedEnd(service);
+      return closing ? new Promise<never>(() => {}) : Promise.reject(await unexpectedEnd(service));
     }),
   );
   failed.catch(() => {});
-  const client = new Client({}, { url });
-  await Promise.race([failed, nodeReady(client, worker, config.up.slots, signal)]);
-  say(`worker    ${config.up.slots} slots (${timed()})`);
-
   await writeServerFile(config.home, { url, pids: { up: process.pid, api: api.pid, worker: worker.pid } });
   lifecycle.add('server.json', () => removeServerFile(config.home));
-  return { url, client, failed, close: () => lifecycle.close() };
+  return { url, client: new Client({}, { url }), failed, close: () => lifecycle.close() };
 }
 
 async function startDatabase(config: Config, lifecycle: Lifecycle, signal: AbortSignal): Promise<string> {
@@ -108,36 +99,75 @@ function serviceEnvironment(config: Config, databaseUrl: string): NodeJS.Process
 }
 
 /** Starts the API on the port asked for; when none is, on 7070, or on a free one where another program has that. */
-async function startApi(
-  config: Config,
-  env: NodeJS.ProcessEnv,
-  signal: AbortSignal,
-): Promise<{ api: Service; url: string }> {
-  const asked = config.up.port;
-  const first = asked ?? ((await isFree(DEFAULT_PORT, config.up.host)) ? DEFAULT_PORT : 0);
-  // Another program can take 7070 between our look and the start of the API.
-  const ports = asked === undefined && first !== 0 ? [first, 0] : [first];
-  for (const [index, port] of ports.entries()) {
-    const api = await Service.start({
-      name: 'API',
-      script: join(config.root, 'apps', 'api', 'dist', 'main.js'),
-      args: ['--role', 'all', '--migrate'],
-      env: { ...env, HOST: config.up.host, PORT: String(port) },
-      logFile: join(config.home, 'logs', 'api.log'),
-      stopGraceMs: 15_000,
-    });
-    try {
-      const limit = AbortSignal.any([signal, AbortSignal.timeout(READY_TIMEOUT_MS)]);
-      const message = await abortable(Promise.race([api.announced, api.ended.then(() => undefined)]), limit);
-      if (message !== undefined) return { api, url: (message as { url: string }).url };
-    } catch (error) {
-      await api.stop();
-      throw error;
-    }
-    const tail = await api.logTail();
-    if (index === ports.length - 1 || !tail.some((line) => line.includes('port_taken'))) throw await unexpectedEnd(api);
+async function startApi(config: Config, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<Service> {
+  const start = (port: number) =>
+    startService(
+      {
+        name: 'API',
+        script: join(config.root, 'apps', 'api', 'dist', 'main.js'),
+        args: ['--role', 'all'],
+        env: { ...env, HOST: config.up.host, PORT: String(port) },
+        logFile: join(config.home, 'logs', 'api.log'),
+        stopGraceMs: 15_000,
+      },
+      signal,
+    );
+  if (config.up.port !== undefined) return await start(config.up.port);
+  if (!(await isFree(DEFAULT_PORT, config.up.host))) return await start(0);
+  try {
+    return await start(DEFAULT_PORT);
+  } catch (error) {
+    // Another program took it between our look and the start of the API.
+    if (!(error instanceof ClipyardError && error.message.includes('port_taken'))) throw error;
+    return await start(0);
   }
-  throw new Error('unreachable: the last port either worked or threw');
+}
+
+function startWorker(config: Config, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<Service> {
+  const options = {
+    name: 'worker',
+    script: join(config.root, 'apps', 'worker', 'dist', 'main.js'),
+    args: [],
+    env,
+    logFile: join(config.home, 'logs', 'worker.log'),
+    // Ranks finish their step, which can take long with a large batch.
+    stopGraceMs: 60_000,
+  };
+  return startService(options, signal);
+}
+
+/** Starts a process and waits until it announces that it is ready; it is ended when it does not. */
+async function startService(options: ServiceOptions, signal: AbortSignal): Promise<Service> {
+  const service = await Service.start(options);
+  const late = () =>
+    new ClipyardError(
+      'process_ended',
+      `The ${service.name} was not ready in ${READY_TIMEOUT_MS / 1000} s; see ${service.logFile}`,
+    );
+  const timeout = withTimeout(signal, READY_TIMEOUT_MS, late);
+  try {
+    const ended = service.ended.then(async () => Promise.reject(await unexpectedEnd(service)));
+    await abortable(Promise.race([service.announced, ended]), timeout.signal);
+    return service;
+  } catch (error) {
+    await service.stop();
+    throw error;
+  } finally {
+    timeout.clear();
+  }
+}
+
+/** All services, or none: when one does not start the others are ended. */
+async function allOrNone<const T extends readonly Promise<Service>[]>(
+  starting: T,
+): Promise<{ [K in keyof T]: Service }> {
+  const settled = await Promise.allSettled(starting);
+  const failure = settled.find((result) => result.status === 'rejected');
+  if (failure !== undefined) {
+    await Promise.all(settled.map((result) => (result.status === 'fulfilled' ? result.value.stop() : undefined)));
+    throw failure.reason;
+  }
+  return settled.map((result) => (result as PromiseFulfilledResult<Service>).value) as { [K in keyof T]: Service };
 }
 
 function isFree(port: number, host: string): Promise<boolean> {
@@ -148,26 +178,6 @@ function isFree(port: number, host: string): Promise<boolean> {
     );
     server.listen(port, host, () => server.close(() => resolve(true)));
   });
-}
-
-/** Waits until the node of the worker has registered with its slots and holds its lease. */
-async function nodeReady(client: Client, worker: Service, slots: number, signal: AbortSignal): Promise<void> {
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(READY_TIMEOUT_MS)]);
-  const startedAt = Date.now() - 1000;
-  for (;;) {
-    const nodes = await client.nodes({ signal: limit });
-    const isOurs = (node: (typeof nodes)[number]) =>
-      node.state === 'ready' && node.slots.length === slots && Date.parse(node.registeredAt) >= startedAt;
-    if (nodes.some(isOurs)) return;
-    await sleep(POLL_MS, { signal: limit }).catch((error) => {
-      signal.throwIfAborted();
-      throw new ClipyardError(
-        'node_lost',
-        `The worker did not register in ${READY_TIMEOUT_MS / 1000} s; see ${worker.logFile}`,
-        { cause: error },
-      );
-    });
-  }
 }
 
 async function unexpectedEnd(service: Service): Promise<ClipyardError> {

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import type { Checkpoint, Job } from '@clipyard/contracts';
 import { formatBytes, formatDuration, formatNumber, formatPercent } from '../output/format.js';
 
@@ -49,5 +50,6 @@ export function resultPairs(job: Job, checkpoint: Checkpoint | undefined): [stri
 }
 
 function weightsLocation({ url }: Checkpoint): string {
-  return `${url.replace(/^file:\/\/(?=\/)|^file:/, '').replace(/\/$/, '')}/model.safetensors`;
+  const folder = url.startsWith('file://') ? fileURLToPath(url) : url;
+  return `${folder.replace(/\/$/, '')}/model.safetensors`;
 }
