@@ -6,16 +6,21 @@ import { moveJob } from './transitions.js';
 
 /**
  * Starts the next attempt of a job if its whole gang fits: in one transaction the attempt, its ranks, their slots and
- * the messages to their nodes. Takes the largest world size that fits the free slots. Returns whether it started.
+ * the messages to their nodes. Takes the largest world size that fits the free slots for which `usable` holds. Returns
+ * the slots taken; none when the job did not start.
  */
-export async function allocateGang(database: Database, jobId: string): Promise<boolean> {
+export async function allocateGang(
+  database: Database,
+  jobId: string,
+  usable: (slot: FreeSlot) => boolean = () => true,
+): Promise<readonly FreeSlot[]> {
   return await database.transaction(async (tx) => {
     const job = await tx.jobs.lock(jobId);
-    if (job === null || (job.state !== 'queued' && job.state !== 'recovering')) return false;
+    if (job === null || (job.state !== 'queued' && job.state !== 'recovering')) return [];
     const spec = job.spec as unknown as RunSpec;
-    const free = await tx.nodes.lockFreeSlots(job.pool);
+    const free = (await tx.nodes.lockFreeSlots(job.pool)).filter(usable);
     const worldSize = worldSizes(spec).findLast((size) => size <= free.length);
-    if (worldSize === undefined) return false;
+    if (worldSize === undefined) return [];
     const places = pack(free, worldSize);
     const epoch = job.epoch + 1;
     const secret = randomBytes(32).toString('base64url');
@@ -34,7 +39,7 @@ export async function allocateGang(database: Database, jobId: string): Promise<b
     for (const nodeId of new Set(places.map((place) => place.nodeId))) {
       await tellNode(tx, nodeId, { type: 'launch', jobId, epoch });
     }
-    return true;
+    return places;
   });
 }
 

@@ -3,6 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { allocateGang } from './allocation.js';
 import { Harness, type Servers, spec, startServers } from './harness.js';
 
+const WAIT = { timeout: 15_000, interval: 20 };
+
 let servers: Servers;
 let harness: Harness;
 
@@ -86,7 +88,7 @@ describe('events', () => {
     const stored = await harness.database.read((db) => db.events.after(fence.jobId, 0n, 1000));
     const ids = stored.map(({ id }) => String(id));
     expect(ids.length).toBeGreaterThan(4 * steps);
-    await expect.poll(() => [watched.length, pieces.length], { timeout: 5000 }).toEqual([ids.length, ids.length]);
+    await expect.poll(() => [watched.length, pieces.length], WAIT).toEqual([ids.length, ids.length]);
     stop.abort();
     await Promise.all([watching, resuming]);
     expect(watched.map(({ id }) => id)).toEqual(ids);
@@ -99,11 +101,11 @@ describe('events', () => {
     const stop = new AbortController();
     const seen: JobEvent[] = [];
     const watching = collect(other.plane.events(fence.jobId, { signal: stop.signal }), seen);
-    await expect.poll(() => seen.length).toBeGreaterThan(0);
+    await expect.poll(() => seen.length, WAIT).toBeGreaterThan(0);
     const from = performance.now();
     await harness.nodes.recordRankState({ ...fence, rank: 0 }, 'evaluating');
-    await expect.poll(() => seen.at(-1)?.data.to, { interval: 5 }).toBe('evaluating');
-    expect(performance.now() - from).toBeLessThan(1000);
+    await expect.poll(() => seen.at(-1)?.data.to, { ...WAIT, interval: 5 }).toBe('evaluating');
+    expect(performance.now() - from).toBeLessThan(1800);
     stop.abort();
     await watching;
     await other.close();

@@ -42,18 +42,20 @@ export class Harness {
   readonly bus: MessageBus;
   readonly plane: ControlPlane;
   readonly nodes: NodeControl;
-  readonly problems: string[] = [];
+  /** What the bus complained of. */
+  readonly problems: readonly string[];
   readonly #lifecycle: Lifecycle;
 
-  private constructor(database: Database, bus: MessageBus, lifecycle: Lifecycle, leaseMs: number) {
+  private constructor(database: Database, bus: MessageBus, problems: readonly string[], lifecycle: Lifecycle) {
     this.database = database;
     this.bus = bus;
+    this.problems = problems;
     this.#lifecycle = lifecycle;
     this.plane = createControlPlane({ database, bus }, { storageUrl: 'file:///store' });
-    this.nodes = createNodeControl({ database, bus }, { leaseMs });
+    this.nodes = createNodeControl({ database, bus }, { leaseMs: 60_000 });
   }
 
-  static async open(servers: Servers, options: { leaseMs?: number } = {}): Promise<Harness> {
+  static async open(servers: Servers): Promise<Harness> {
     const lifecycle = new Lifecycle();
     const { url } = servers.database;
     const database = lifecycle.use('database', await openDatabase({ url }));
@@ -61,7 +63,7 @@ export class Harness {
     const choice = { databaseUrl: url, ...(servers.redisUrl === undefined ? {} : { redisUrl: servers.redisUrl }) };
     const onError = (error: Error): void => void problems.push(error.message);
     const bus = lifecycle.use('bus', await MessageBus.open({ onError }, choice));
-    return new Harness(database, bus, lifecycle, options.leaseMs ?? 60_000);
+    return new Harness(database, bus, problems, lifecycle);
   }
 
   async scheduler(): Promise<Scheduler> {

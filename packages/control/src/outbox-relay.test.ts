@@ -4,6 +4,8 @@ import { BACKENDS } from './backends.js';
 import { Harness, type Servers, spec, startServers } from './harness.js';
 import { OutboxRelay } from './outbox-relay.js';
 
+const WAIT = { timeout: 15_000, interval: 20 };
+
 describe.each(BACKENDS)('the outbox, $name', ({ kind, skip }) => {
   let servers: Servers;
   let harness: Harness;
@@ -30,8 +32,8 @@ describe.each(BACKENDS)('the outbox, $name', ({ kind, skip }) => {
     expect(await harness.database.read((db) => db.outbox.hasUnsent())).toBe(true);
     const relay = new OutboxRelay({ ...harness, onError: (error) => expect.unreachable(error.message) });
     await relay.start();
-    await expect.poll(() => received).toEqual([{ type: 'job.submitted', jobId: job.id }]);
-    await expect.poll(() => harness.database.read((db) => db.outbox.hasUnsent())).toBe(false);
+    await expect.poll(() => received, WAIT).toEqual([{ type: 'job.submitted', jobId: job.id }]);
+    await expect.poll(() => harness.database.read((db) => db.outbox.hasUnsent()), WAIT).toBe(false);
     await relay.close();
   });
 
@@ -53,7 +55,7 @@ describe.each(BACKENDS)('the outbox, $name', ({ kind, skip }) => {
     };
     const relay = new OutboxRelay({ database: harness.database, bus, onError: (error) => errors.push(error.message) });
     await relay.start();
-    await expect.poll(() => harness.database.read((db) => db.outbox.hasUnsent())).toBe(false);
+    await expect.poll(() => harness.database.read((db) => db.outbox.hasUnsent()), WAIT).toBe(false);
     await relay.close();
     expect(errors).toEqual(['the relay died']);
     expect(received).toEqual([{ type: 'job.submitted', jobId: job.id }]);
@@ -69,7 +71,7 @@ describe.each(BACKENDS)('the outbox, $name', ({ kind, skip }) => {
       () => new OutboxRelay({ ...harness, onError: (error) => expect.unreachable(error.message) }),
     );
     for (const relay of relays) await relay.start();
-    await expect.poll(() => received.length, { timeout: 5000 }).toBe(20);
+    await expect.poll(() => received.length, WAIT).toBe(20);
     for (const relay of relays) await relay.close();
     expect(received.sort()).toEqual(ids.sort());
   });

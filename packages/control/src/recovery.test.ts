@@ -4,7 +4,7 @@ import { BACKENDS } from './backends.js';
 import type { RankEnd } from './control-plane.js';
 import { Harness, type Servers, spec, startServers, type TestNode } from './harness.js';
 
-const WAIT = { timeout: 8000, interval: 20 };
+const WAIT = { timeout: 20_000, interval: 20 };
 const failed = (code: ErrorCode): RankEnd => ({
   state: 'failed',
   error: { code, message: `it was ${code}`, fields: [], stack: 'at secret place' },
@@ -120,7 +120,8 @@ describe.each(BACKENDS)('recovery, $name', ({ kind, skip }) => {
     expect(waits[0]).toBeGreaterThan(400);
     expect(waits[1]).toBeGreaterThan(900);
     expect(waits[2]).toBeGreaterThan(400);
-    expect(waits[2]).toBeLessThan(950);
+    // Without the checkpoint it would have been two seconds.
+    expect(waits[2]).toBeLessThan(1900);
   });
 
   it.skipIf(skip)('counts no restart when ranks were stopped without a fault', async () => {
@@ -132,31 +133,27 @@ describe.each(BACKENDS)('recovery, $name', ({ kind, skip }) => {
   });
 
   it.skipIf(skip)('gives up a node whose lease ran out: ranks lost, attempt failed, next epoch elsewhere', async () => {
-    const short = await Harness.open(servers, { leaseMs: 700 });
-    try {
-      const dying = await short.node('dying', 2, 'short');
-      const { job } = await harness.plane.submitJob(spec({ resources: { world: { min: 2, max: 2 }, pool: 'short' } }));
-      await reach(job.id, 'starting', 1);
-      for (let i = 0; i < 4; i++) {
-        await new Promise((resolve) => setTimeout(resolve, 300));
-        await short.nodes.renewLease(dying.nodeId);
-      }
-      expect((await harness.plane.getJob(job.id)).epoch).toBe(1);
-      await reach(job.id, 'recovering', 1);
-      const [attempt] = await harness.plane.listAttempts(job.id);
-      expect(attempt).toMatchObject({ state: 'failed', error: { code: 'node_lost' } });
-      expect(attempt!.ranks.map(({ state }) => state)).toEqual(['lost', 'lost']);
-      const seen = (await harness.plane.listNodes()).find(({ id }) => id === dying.nodeId)!;
-      expect(seen.state).toBe('lost');
-      expect(seen.slots.every(({ jobId }) => jobId === null)).toBe(true);
-      await expect(short.nodes.renewLease(dying.nodeId)).rejects.toMatchObject({ code: 'node_lost' });
-      await harness.node('fresh', 2, 'short');
-      await reach(job.id, 'starting', 2);
-      await short.nodes.register({ name: 'dying', pool: 'short', host: 'h', version: '0', engines: [], slots: 2 });
-      await short.nodes.renewLease(dying.nodeId);
-    } finally {
-      await short.close();
-    }
+    const dying = await harness.node('dying', 2, 'short');
+    const { job } = await harness.plane.submitJob(spec({ resources: { world: { min: 2, max: 2 }, pool: 'short' } }));
+    await reach(job.id, 'starting', 1);
+    const leave = (leaseMs: number) => harness.database.transaction((tx) => tx.nodes.renewLease(dying.nodeId, leaseMs));
+    await leave(1500);
+    await harness.nodes.renewLease(dying.nodeId);
+    await new Promise((resolve) => setTimeout(resolve, 1800));
+    expect(await harness.plane.getJob(job.id)).toMatchObject({ state: 'starting', epoch: 1 });
+    await leave(0);
+    await reach(job.id, 'recovering', 1);
+    const [attempt] = await harness.plane.listAttempts(job.id);
+    expect(attempt).toMatchObject({ state: 'failed', error: { code: 'node_lost' } });
+    expect(attempt!.ranks.map(({ state }) => state)).toEqual(['lost', 'lost']);
+    const seen = (await harness.plane.listNodes()).find(({ id }) => id === dying.nodeId)!;
+    expect(seen.state).toBe('lost');
+    expect(seen.slots.every(({ jobId }) => jobId === null)).toBe(true);
+    await expect(harness.nodes.renewLease(dying.nodeId)).rejects.toMatchObject({ code: 'node_lost' });
+    await harness.node('fresh', 2, 'short');
+    await reach(job.id, 'starting', 2);
+    await harness.node('dying', 2, 'short');
+    await harness.nodes.renewLease(dying.nodeId);
   });
 
   it.skipIf(skip)('ends the ranks of an earlier life when a node registers again, under the same id', async () => {

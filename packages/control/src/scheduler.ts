@@ -1,5 +1,5 @@
 import { ClipyardError } from '@clipyard/contracts';
-import type { AdvisoryLock, Database } from '@clipyard/db';
+import type { AdvisoryLock, Database, FreeSlot } from '@clipyard/db';
 import { type MessageBus, type Subscription, schedulerQueue } from '@clipyard/queue';
 import type { Logger } from '@clipyard/runtime';
 import { allocateGang } from './allocation.js';
@@ -81,13 +81,32 @@ class LockedScheduler implements Scheduler {
     if (this.#lock === undefined && !(await this.#lead())) return this.#options.standbyMs;
     const { database, logger } = this.#deps;
     for (const name of await expireLeases(database)) logger.warn({ node: name }, 'the lease of a node ran out');
-    // In order of priority and age; one that does not fit now does not hold up those behind it.
-    for (const jobId of await database.read((db) => db.jobs.startable(BATCH))) {
-      if (this.#lock === undefined) return 0;
-      if (await allocateGang(database, jobId)) logger.info({ job: jobId }, 'started an attempt');
-    }
+    await this.#startJobs();
     const due = await database.read((db) => db.jobs.msToNextDue());
     return Math.min(this.#options.pollMs, due === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Math.ceil(due)));
+  }
+
+  /**
+   * In order of priority and age; one that does not fit now does not hold up those behind it. Only slots that were free
+   * at the beginning of the round are given out, so that one coming free in between goes to the first in order too.
+   */
+  async #startJobs(): Promise<void> {
+    const { database, logger } = this.#deps;
+    const free = new Map<string, Set<string>>();
+    const key = (slot: FreeSlot): string => `${slot.nodeId} ${slot.index}`;
+    const [slots, jobs] = await database.read(async (db) => [
+      await db.nodes.freeSlots(),
+      await db.jobs.startable(BATCH),
+    ]);
+    for (const slot of slots) free.set(slot.pool, (free.get(slot.pool) ?? new Set()).add(key(slot)));
+    for (const { id, pool, minWorld } of jobs) {
+      const usable = free.get(pool);
+      if (usable === undefined || usable.size < minWorld) continue;
+      if (this.#lock === undefined) return;
+      const taken = await allocateGang(database, id, (slot) => usable.has(key(slot)));
+      for (const slot of taken) usable.delete(key(slot));
+      if (taken.length > 0) logger.info({ job: id, worldSize: taken.length }, 'started an attempt');
+    }
   }
 
   async #lead(): Promise<boolean> {
@@ -98,7 +117,7 @@ class LockedScheduler implements Scheduler {
     void lock.lost.then(() => {
       if (this.#lock !== lock) return;
       logger.warn('lost the lock of the leading scheduler');
-      void this.#stepDown();
+      this.#stepDown().catch((error: unknown) => logger.error({ err: error }, 'could not step down as scheduler'));
     });
     // Only the leader takes wake-ups; the rounds find all there is to do, so what they say does not matter.
     try {

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { BACKENDS } from './backends.js';
 import { Harness, type Servers, spec, startServers } from './harness.js';
 
-const WAIT = { timeout: 8000, interval: 20 };
+const WAIT = { timeout: 20_000, interval: 20 };
 
 describe.each(BACKENDS)('the scheduler, $name', ({ kind, skip }) => {
   let servers: Servers;

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ClipyardError } from '@clipyard/contracts';
+import { sleep } from '@clipyard/runtime';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { AdvisoryLock } from './advisory-lock.js';
 import { Prisma, PrismaClient } from './generated/client.js';
@@ -85,7 +85,12 @@ export class Database {
   /** The one connection of this process that listens for notifications. */
   async listener(): Promise<Listener> {
     this.#listener ??= Listener.connect(this.#url);
-    return await this.#listener;
+    try {
+      return await this.#listener;
+    } catch (error) {
+      this.#listener = undefined;
+      throw translate(error);
+    }
   }
 
   /** Takes a lock that one session in the whole database may hold, or returns undefined when it is held. */

@@ -6,7 +6,7 @@ export { migrate } from './migrate.js';
 export type { AttemptRow, AttemptWithRanks, RankPlace, RankRow } from './repositories/attempt-repository.js';
 export type { CheckpointRow } from './repositories/checkpoint-repository.js';
 export type { EventRow } from './repositories/event-repository.js';
-export type { JobChanges, JobCursor, JobRow } from './repositories/job-repository.js';
+export type { JobChanges, JobCursor, JobRow, StartableJob } from './repositories/job-repository.js';
 export type { LogRow } from './repositories/log-repository.js';
 export type { MetricRow, MetricValue } from './repositories/metric-repository.js';
 export type { FreeSlot, NodeRow, NodeWithSlots, SlotRow } from './repositories/node-repository.js';

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { sleep } from '@clipyard/runtime';
 import pg from 'pg';
 
 export type Channel = 'clipyard_event' | 'clipyard_outbox';
@@ -40,18 +40,23 @@ export class Listener {
 
   async #connect(): Promise<void> {
     const client = new pg.Client({ connectionString: this.#url, keepAlive: true });
-    let broken = false;
-    const lost = (): void => {
-      if (broken) return;
-      broken = true;
-      void this.#reconnect();
-    };
+    let listening = false;
     client.on('notification', ({ channel, payload }) => this.#notify(channel as Channel, payload ?? ''));
-    client.on('error', lost);
-    await client.connect();
-    client.on('end', lost);
-    for (const channel of CHANNELS) await client.query(`LISTEN ${channel}`);
+    // Before it listens, an error rejects the calls below; afterwards the end of the connection tells.
+    client.on('error', ignoreError);
+    client.once('end', () => {
+      if (listening) void this.#reconnect();
+    });
+    try {
+      await client.connect();
+      for (const channel of CHANNELS) await client.query(`LISTEN ${channel}`);
+    } catch (error) {
+      await client.end();
+      throw error;
+    }
+    listening = true;
     this.#client = client;
+    if (this.#abort.signal.aborted) await client.end();
   }
 
   async #reconnect(): Promise<void> {
@@ -62,7 +67,7 @@ export class Listener {
         return;
       } catch {
         // The database is out of reach; users poll and report that, here is nothing to do but to try again.
-        await sleep(RECONNECT_MS, undefined, { ref: false });
+        await sleep(RECONNECT_MS);
       }
     }
   }
@@ -71,3 +76,5 @@ export class Listener {
     for (const handler of this.#handlers.get(channel) ?? []) handler(payload);
   }
 }
+
+function ignoreError(): void {}

@@ -9,6 +9,8 @@ export interface TestDatabase {
   readonly url: string;
   /** Empties all tables of ours. */
   reset(): Promise<void>;
+  /** Breaks all connections, as a restart of the server does. */
+  disconnectAll(): Promise<void>;
   /** Stops the server and removes its directory. */
   close(): Promise<void>;
 }
@@ -26,18 +28,22 @@ export async function bootTestDatabase(): Promise<TestDatabase> {
   try {
     const url = await server.start();
     await migrate(url);
-    return { url, close, reset: () => truncate(url) };
+    return { url, close, reset: () => execute(url, TRUNCATE), disconnectAll: () => execute(url, DISCONNECT) };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function truncate(url: string): Promise<void> {
+const TRUNCATE = 'TRUNCATE job, node, outbox, idempotency_key CASCADE';
+const DISCONNECT =
+  'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename IS NOT NULL';
+
+async function execute(url: string, statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
-    await client.query('TRUNCATE job, node, outbox, idempotency_key CASCADE');
+    await client.query(statement);
   } finally {
     await client.end();
   }

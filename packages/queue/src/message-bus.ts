@@ -1,4 +1,5 @@
 import { ClipyardError } from '@clipyard/contracts';
+import { abortable, withTimeout } from '@clipyard/runtime';
 import type { Job, Queue } from 'bullmq';
 import { type BackendChoice, chooseBackend, type QueueBackend } from './backend.js';
 
@@ -39,6 +40,7 @@ export interface MessageBusDeps {
 
 /** Tries of a message before it is given up, with delays that double from 100 ms to 5 s: about four hours. */
 const TRIES = 3000;
+const CALL_TIMEOUT_MS = 5000;
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 5000;
 /** Handled messages are remembered so that one that is published twice is handled once. */
@@ -67,7 +69,7 @@ export class MessageBus {
     return this.#backend.kind;
   }
 
-  /** Resolves when the message is stored. One with a key that the queue still knows is not stored again. */
+  /** Resolves when the message is stored. One with a key that the queue still knows is not stored again. Throws `database_unavailable`. */
   async publish<T>(queue: QueueRef<T>, key: string, payload: T): Promise<void> {
     const options = {
       jobId: key,
@@ -76,7 +78,7 @@ export class MessageBus {
       removeOnComplete: KEEP_HANDLED,
       removeOnFail: KEEP_GIVEN_UP,
     };
-    await this.#queue(queue.name).add('message', payload, options);
+    await this.#limited(this.#queue(queue.name).add('message', payload, options));
   }
 
   /** Calls `handle` with each message, one at a time; when it throws the message comes again later. */
@@ -110,11 +112,7 @@ export class MessageBus {
 
   /** Throws unless the store answers. */
   async ping(): Promise<void> {
-    try {
-      await this.#queue(schedulerQueue.name).getWaitingCount();
-    } catch (cause) {
-      throw new ClipyardError('database_unavailable', `The queue on ${this.#backend.kind} is out of reach`, { cause });
-    }
+    await this.#limited(this.#queue(schedulerQueue.name).getWaitingCount());
   }
 
   close(): Promise<void> {
@@ -129,6 +127,20 @@ export class MessageBus {
   async #close(): Promise<void> {
     await Promise.all([...this.#subscriptions].map((subscription) => subscription.close()));
     await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+  }
+
+  /** BullMQ waits for a store that is out of reach as long as it takes; callers of ours want to know. */
+  async #limited(call: Promise<unknown>): Promise<void> {
+    const outOfReach = (cause?: unknown): Error =>
+      new ClipyardError('database_unavailable', `The queue on ${this.#backend.kind} is out of reach`, { cause });
+    const limit = withTimeout(undefined, CALL_TIMEOUT_MS, outOfReach);
+    try {
+      await abortable(call, limit.signal);
+    } catch (error) {
+      throw error instanceof ClipyardError ? error : outOfReach(error);
+    } finally {
+      limit.clear();
+    }
   }
 
   #queue(name: string): Queue {

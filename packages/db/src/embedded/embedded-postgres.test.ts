@@ -122,15 +122,15 @@ describe('EmbeddedPostgres', () => {
     const { child } = await startElsewhere(0);
     const pid = await postmasterPid();
     child.kill('SIGKILL');
-    await expect.poll(() => isAlive(pid), { timeout: 5000 }).toBe(false);
+    await expect.poll(() => isAlive(pid), { timeout: 20_000 }).toBe(false);
   });
 
   it('recovers when the server itself was killed', async () => {
-    const url = await server().start();
+    const url = await server({ durable: true }).start();
     await query(url, 'CREATE TABLE kept AS SELECT 42 AS answer');
     process.kill(await postmasterPid(), 'SIGKILL');
     await servers[0]!.stop();
-    expect(await query(await server().start(), 'SELECT answer FROM kept')).toEqual([{ answer: 42 }]);
+    expect(await query(await server({ durable: true }).start(), 'SELECT answer FROM kept')).toEqual([{ answer: 42 }]);
   });
 
   it('ignores a postmaster.pid whose process id belongs to something else by now', async () => {
@@ -192,7 +192,9 @@ describe('EmbeddedPostgres', () => {
       await cp(join(root, 'node_modules', name), join(modules, name), { recursive: true });
     }
     for (const name of ['pg', '@prisma', 'zod']) await symlink(join(root, 'node_modules', name), join(modules, name));
-    await symlink(join(root, 'packages', 'contracts'), join(modules, '@clipyard', 'contracts'));
+    for (const name of ['contracts', 'runtime']) {
+      await symlink(join(root, 'packages', name), join(modules, '@clipyard', name));
+    }
     const script = `
       import { EmbeddedPostgres } from ${JSON.stringify(join(hidden, 'packages', 'db', 'dist', 'index.js'))};
       import { realpathSync } from 'node:fs';

@@ -1,7 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ClipyardError } from '@clipyard/contracts';
-import pg from 'pg';
+import { sleep } from '@clipyard/runtime';
 import { ensureCluster, isAlive, ROLE } from './cluster.js';
 import { type Layout, prepareLayout, readPassword } from './layout.js';
 import {
@@ -13,6 +12,7 @@ import {
   removeStalePostmasterFile,
   spawnPostmaster,
 } from './postmaster.js';
+import { UserLock } from './user-lock.js';
 import { Watchdog } from './watchdog.js';
 
 export interface EmbeddedPostgresOptions {
@@ -29,12 +29,9 @@ export interface EmbeddedPostgresOptions {
 const START_TIMEOUT_MS = 60_000;
 const POLL_MS = 15;
 const DATABASE = 'clipyard';
-/** Session advisory lock, held shared by every process that uses the server: the last one out stops it. */
-const USERS_LOCK = [7070, 1] as const;
 
 interface Session {
-  /** Holds the lock of this user. */
-  readonly client: pg.Client;
+  readonly lock: UserLock;
   readonly postmaster: PostmasterFile;
   readonly url: string;
 }
@@ -69,23 +66,25 @@ export class EmbeddedPostgres {
     const password = await readPassword(layout.passwordFile);
     await ensureCluster(layout, password, this.#options.durable);
     for (;;) {
+      options.signal?.throwIfAborted();
       if (signal.aborted) throw await unavailable(layout, signal.reason);
       const postmaster = await this.#running(layout, signal);
       if (postmaster === undefined) continue;
-      const client = await this.#join(postmaster, password);
-      if (client === undefined) continue;
-      await this.#watchdog.watch({
-        ownerFile: layout.ownerFile,
-        postmasterPid: postmaster.pid,
-        graceMs: this.#options.orphanGraceMs,
-      });
-      await writeFile(layout.portFile, String(postmaster.port));
-      this.#session = {
-        client,
-        postmaster,
-        url: connectionUrl(password, postmaster.port, DATABASE),
-      };
-      return this.#session.url;
+      const lock = await UserLock.join(connectionUrl(password, postmaster.port, 'postgres'), DATABASE);
+      if (lock === undefined) {
+        await sleep(POLL_MS);
+        continue;
+      }
+      this.#session = { lock, postmaster, url: connectionUrl(password, postmaster.port, DATABASE) };
+      try {
+        const graceMs = this.#options.orphanGraceMs;
+        await this.#watchdog.watch({ ownerFile: layout.ownerFile, postmasterPid: postmaster.pid, graceMs });
+        await writeFile(layout.portFile, String(postmaster.port));
+      } catch (error) {
+        await this.stop();
+        throw error;
+      }
+      return connectionUrl(password, postmaster.port, DATABASE);
     }
   }
 
@@ -95,9 +94,8 @@ export class EmbeddedPostgres {
     this.#session = undefined;
     if (session === undefined) return;
     this.#watchdog.stop();
-    streamOf(session.client).ref();
-    if (await isLastUser(session.client)) await shutDown(session.postmaster.pid);
-    await session.client.end();
+    if (await session.lock.leave()) await shutDown(session.postmaster.pid);
+    await session.lock.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -118,6 +116,10 @@ export class EmbeddedPostgres {
       if (own?.pid === child.pid && own?.ready) return own;
       await sleep(POLL_MS);
     }
+    if (child.exitCode === null && child.signalCode === null) {
+      process.kill(child.pid!, 'SIGQUIT');
+      return undefined;
+    }
     // A port that was taken in the meantime, another process that was quicker or is stopping, or a real failure.
     const tail = await logTail(layout, logStart);
     if (!/Address already in use|lock file "postmaster\.pid"|shared memory block/.test(tail)) {
@@ -125,58 +127,6 @@ export class EmbeddedPostgres {
     }
     await sleep(100);
     return undefined;
-  }
-
-  /** A connection that counts as a user of the server; undefined when the server is starting, stopping or not ours. */
-  async #join(postmaster: PostmasterFile, password: string): Promise<pg.Client | undefined> {
-    const admin = new pg.Client({ connectionString: connectionUrl(password, postmaster.port, 'postgres') });
-    admin.on('error', ignoreLostConnection);
-    try {
-      await admin.connect();
-      const exists = await admin.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE]);
-      if (exists.rowCount === 0) await admin.query(`CREATE DATABASE ${DATABASE}`);
-      // The shared lock is refused only while the last user is stopping the server.
-      const joined = await admin.query<{ ok: boolean }>('SELECT pg_try_advisory_lock_shared($1, $2) AS ok', [
-        ...USERS_LOCK,
-      ]);
-      if (joined.rows[0]!.ok) {
-        streamOf(admin).unref();
-        return admin;
-      }
-    } catch (error) {
-      const { code } = error as { code?: string };
-      // Starting up or shutting down, gone, or raced by another process that made the database.
-      if (!['57P03', '57P01', 'ECONNREFUSED', 'ECONNRESET', '42P04', '23505'].includes(code ?? '')) {
-        await admin.end();
-        throw ClipyardError.from(error, 'database_unavailable');
-      }
-    }
-    await admin.end();
-    await sleep(POLL_MS);
-    return undefined;
-  }
-}
-
-/** A lost connection shows at the next query; without a listener it would end the process. */
-function ignoreLostConnection(): void {}
-
-/** The socket below a client, which must not keep the process alive. */
-function streamOf(client: pg.Client): { ref(): void; unref(): void } {
-  return (client as unknown as { connection: { stream: { ref(): void; unref(): void } } }).connection.stream;
-}
-
-/** Gives up our share of the lock and tries for the whole; false also when the server went away before us. */
-async function isLastUser(client: pg.Client): Promise<boolean> {
-  try {
-    await client.query('SELECT pg_advisory_unlock_shared($1, $2)', [...USERS_LOCK]);
-    const { rows } = await client.query<{ last: boolean }>('SELECT pg_try_advisory_lock($1, $2) AS last', [
-      ...USERS_LOCK,
-    ]);
-    return rows[0]!.last;
-  } catch (error) {
-    // pg reports a connection that the server ended by these messages, without a code.
-    if (/Connection terminated|connection error|not queryable/i.test((error as Error).message)) return false;
-    throw error;
   }
 }
 

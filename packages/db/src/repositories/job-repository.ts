@@ -10,6 +10,12 @@ export interface JobCursor {
   readonly id: string;
 }
 
+export interface StartableJob {
+  readonly id: string;
+  readonly pool: string;
+  readonly minWorld: number;
+}
+
 export interface JobChanges {
   readonly state?: JobState;
   readonly reason?: string | null;
@@ -77,12 +83,11 @@ export class JobRepository {
   }
 
   /** Jobs that may start now, in the order in which they should. */
-  async startable(limit: number): Promise<string[]> {
-    const rows = await this.#client.$queryRaw<{ id: string }[]>`
-      SELECT id FROM job
+  async startable(limit: number): Promise<StartableJob[]> {
+    return await this.#client.$queryRaw<StartableJob[]>`
+      SELECT id, pool, (spec #>> '{resources,world,min}')::int AS "minWorld" FROM job
       WHERE state IN ('queued', 'recovering') AND (not_before IS NULL OR not_before <= clock_timestamp())
       ORDER BY priority DESC, created_at, id LIMIT ${limit}`;
-    return rows.map((row) => row.id);
   }
 
   /** Milliseconds until the next job that waits for its time may start; undefined: none waits. */

@@ -80,6 +80,13 @@ export class NodeRepository {
     return rows.map((row) => row.name);
   }
 
+  /** The free slots of ready nodes with a valid lease, as they are now. */
+  async freeSlots(): Promise<(FreeSlot & { readonly pool: string })[]> {
+    return await this.#client.$queryRaw<(FreeSlot & { pool: string })[]>`
+      SELECT n.pool, s.node_id AS "nodeId", s.index FROM slot s JOIN node n ON n.id = s.node_id
+      WHERE n.state = 'ready' AND n.lease_expires_at > clock_timestamp() AND s.job_id IS NULL`;
+  }
+
   /**
    * The free slots of ready nodes with a valid lease in a pool, locked until the transaction ends together with their
    * nodes, so that neither another allocation nor the loss of a node comes between.
