@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ClipyardError, Job, JobEvent } from '@clipyard/contracts';
 import { sleep } from '@clipyard/runtime';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Config, loadConfig } from './config.js';
 import { type Stack, startStack } from './up/stack.js';
 
 /** The real thing: PostgreSQL, API, worker and rank processes, through REST alone. */
 const never = new AbortController().signal;
+// A machine that is busy with other things takes several times as long.
+vi.setConfig({ testTimeout: 120_000 });
 let home: string;
 let config: Config;
 let stack: Stack;
@@ -154,22 +156,22 @@ describe('a run of two ranks', () => {
 });
 
 it('a rank killed in mid-run ends the attempt; the next one resumes from the newest checkpoint and succeeds', async () => {
-  const { id } = await stack.client.submit(spec({ name: 'killed', duration: { steps: 300 }, evaluate: {} }));
-  await eventWhere(id, (event) => at(event, 'checkpoint', 20));
+  const { id } = await stack.client.submit(spec({ name: 'killed', duration: { steps: 120 }, evaluate: {} }));
+  await eventWhere(id, (event) => at(event, 'checkpoint', 10));
   const [first] = await stack.client.attempts(id);
   const victim = first!.ranks[1]!.pid!;
   process.kill(victim, 'SIGKILL');
   await eventsOf(id);
   const job = await stack.client.get(id);
-  expect(job).toMatchObject({ state: 'succeeded', step: 300, epoch: 2, restarts: { infrastructure: 1, user: 0 } });
+  expect(job).toMatchObject({ state: 'succeeded', step: 120, epoch: 2, restarts: { infrastructure: 1, user: 0 } });
   const attempts = [...(await stack.client.attempts(id))].sort((a, b) => a.epoch - b.epoch);
   expect(attempts.map((attempt) => attempt.state)).toEqual(['failed', 'succeeded']);
   expect(attempts[0]!.ranks[1]).toMatchObject({ state: 'lost', error: { code: 'rank_lost' } });
-  expect(attempts[1]!.startStep).toBeGreaterThanOrEqual(20);
+  expect(attempts[1]!.startStep).toBeGreaterThanOrEqual(10);
   expect(attempts[1]!.startStep! % 10).toBe(0);
   const steps = (await stack.client.metrics(id, { name: 'loss' })).map((point) => point.step);
   expect(steps).toEqual([...new Set(steps)].sort((a, b) => a - b));
-  expect(steps.at(-1)).toBe(300);
+  expect(steps.at(-1)).toBe(120);
 });
 
 it('a cancelled run ends its ranks and frees their slots', async () => {
