@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Prisma, PrismaClient } from './generated/client.js';
 import { migrate } from './migrate.js';
 import { bootTestDatabase, type TestDatabase } from './test-database.js';
 
@@ -39,6 +41,20 @@ describe('migrate', () => {
       rolled_back_at: null,
       finished: true,
     });
+  });
+
+  it('makes every table and column of the schema', async () => {
+    const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: database.url }) });
+    try {
+      const models = Object.values(Prisma.ModelName).map((name) => `${name[0]!.toLowerCase()}${name.slice(1)}`);
+      expect(models.length).toBeGreaterThan(10);
+      for (const model of models) {
+        const table = (prisma as unknown as Record<string, { findMany(): Promise<unknown[]> }>)[model]!;
+        expect(await table.findMany(), model).toEqual([]);
+      }
+    } finally {
+      await prisma.$disconnect();
+    }
   });
 
   it('applies each migration once, however many processes call it', async () => {

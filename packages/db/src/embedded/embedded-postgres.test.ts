@@ -6,24 +6,39 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { isAlive } from './cluster.js';
 import { EmbeddedPostgres, type EmbeddedPostgresOptions } from './embedded-postgres.js';
 
+// Other tests may keep the machine busy.
+vi.setConfig({ testTimeout: 90_000 });
+
 const asRoot = process.getuid?.() === 0;
+/** The cluster of most tests; making one takes a second. */
+let shared: string;
 let directory: string;
 let servers: EmbeddedPostgres[];
 
-beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'clipyard-embedded-'));
-  await chmod(directory, 0o755);
+beforeAll(async () => {
+  shared = await newDirectory();
+});
+afterAll(() => rm(shared, { recursive: true, force: true }));
+
+beforeEach(() => {
+  directory = shared;
   servers = [];
 });
 
 afterEach(async () => {
   for (const server of servers) await server.stop();
-  await rm(directory, { recursive: true, force: true });
+  if (directory !== shared) await rm(directory, { recursive: true, force: true });
 });
+
+async function newDirectory(): Promise<string> {
+  const made = await mkdtemp(join(tmpdir(), 'clipyard-embedded-'));
+  await chmod(made, 0o755);
+  return made;
+}
 
 function server(options: Partial<EmbeddedPostgresOptions> = {}): EmbeddedPostgres {
   const made = new EmbeddedPostgres({ directory: join(directory, 'pg'), orphanGraceMs: 0, durable: false, ...options });
@@ -127,10 +142,12 @@ describe('EmbeddedPostgres', () => {
 
   it('recovers when the server itself was killed', async () => {
     const url = await server({ durable: true }).start();
-    await query(url, 'CREATE TABLE kept AS SELECT 42 AS answer');
+    await query(url, 'CREATE TABLE survived AS SELECT 42 AS answer');
     process.kill(await postmasterPid(), 'SIGKILL');
     await servers[0]!.stop();
-    expect(await query(await server({ durable: true }).start(), 'SELECT answer FROM kept')).toEqual([{ answer: 42 }]);
+    expect(await query(await server({ durable: true }).start(), 'SELECT answer FROM survived')).toEqual([
+      { answer: 42 },
+    ]);
   });
 
   it('ignores a postmaster.pid whose process id belongs to something else by now', async () => {
@@ -150,6 +167,7 @@ describe('EmbeddedPostgres', () => {
   });
 
   it('makes the cluster anew when its first start was cut off', async () => {
+    directory = await newDirectory();
     await mkdir(join(directory, 'pg', 'init-999999999-ab'), { recursive: true });
     await writeFile(join(directory, 'pg', 'init-999999999-ab', 'PG_VERSION'), '1');
     expect(await query(await server().start(), 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
@@ -157,6 +175,7 @@ describe('EmbeddedPostgres', () => {
   });
 
   it('says what to do about data of another release of PostgreSQL', async () => {
+    directory = await newDirectory();
     await mkdir(join(directory, 'pg', 'data'), { recursive: true });
     await writeFile(join(directory, 'pg', 'data', 'PG_VERSION'), '12\n');
     await expect(server().start()).rejects.toMatchObject({
@@ -166,6 +185,7 @@ describe('EmbeddedPostgres', () => {
   });
 
   it.runIf(asRoot)('works as root with the data in a folder that no other account may enter', async () => {
+    directory = await newDirectory();
     await chmod(directory, 0o700);
     const url = await server().start();
     expect(await query(url, 'SELECT current_user AS name')).toEqual([{ name: 'clipyard' }]);
@@ -179,7 +199,19 @@ describe('EmbeddedPostgres', () => {
     await rm(dirname(place), { recursive: true });
   });
 
+  it.runIf(asRoot)('says so when the folder of existing data was closed to its account', async () => {
+    await server().start();
+    await servers[0]!.stop();
+    await chmod(directory, 0o700);
+    await expect(server().start()).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: expect.stringContaining('cannot reach'),
+    });
+    await chmod(directory, 0o755);
+  });
+
   it.runIf(asRoot)('works as root with node_modules in a folder that no other account may enter', async () => {
+    directory = await newDirectory();
     await chmod(directory, 0o700);
     // A checkout in miniature: this package as built, with its dependencies, PostgreSQL's copied for real.
     const root = fileURLToPath(new URL('../../../..', import.meta.url));
@@ -217,6 +249,7 @@ describe('EmbeddedPostgres', () => {
   });
 
   it.runIf(asRoot)('works as an ordinary user', async () => {
+    directory = await newDirectory();
     const account = await ordinaryAccount();
     const built = fileURLToPath(new URL('../../dist/index.js', import.meta.url));
     const home = join(directory, 'home');

@@ -36,7 +36,7 @@ export async function prepareLayout(directory: string): Promise<Layout> {
   if (runAs !== undefined && !(await isReachable(place, runAs))) {
     throw new ClipyardError(
       'config_invalid',
-      `The account that PostgreSQL runs as (uid ${runAs.uid}) cannot reach ${place}. Move CLIPYARD_HOME, or set DATABASE_URL.`,
+      `The account that PostgreSQL runs as (uid ${runAs.uid}) cannot reach ${place}. Let it pass through the directories above, move CLIPYARD_HOME, or set DATABASE_URL.`,
     );
   }
   return {
@@ -78,7 +78,8 @@ async function relocate(link: string, home: string): Promise<string> {
     await symlink(place, link);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    return await readlink(link);
+    // Another process was quicker, or there is a real directory, which the caller then finds out of reach.
+    return (await linkTarget(link)) ?? link;
   }
   return place;
 }

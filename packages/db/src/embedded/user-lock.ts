@@ -50,8 +50,9 @@ export class UserLock {
       await this.#client.query('SELECT pg_advisory_unlock_shared($1, $2)', [...KEY]);
       return await tryWhole(this.#client);
     } catch (error) {
-      // pg reports a connection that the server broke by these messages, without a code.
-      if (!/Connection terminated|connection error|not queryable/i.test((error as Error).message)) throw error;
+      // Of a connection that is gone pg tells by these messages, without a code.
+      const gone = /Connection terminated|connection error|not queryable/i.test((error as Error).message);
+      if (!gone && !isComingOrGoing(error)) throw error;
     }
     // Our share went with the connection, the server perhaps did not.
     const client = new pg.Client({ connectionString: this.#url });
