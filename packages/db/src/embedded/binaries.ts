@@ -1,4 +1,4 @@
-import { access, cp, mkdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
+import { access, chmod, cp, mkdir, mkdtemp, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { arch, platform } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -73,8 +73,8 @@ export async function copyBinaries(binaries: PostgresBinaries, directory: string
   } catch {
     await mkdir(directory, { recursive: true });
   }
-  const partial = `${home}.${process.pid}.partial`;
-  await rm(partial, { recursive: true, force: true });
+  const partial = await mkdtemp(`${home}.partial-`);
+  await chmod(partial, 0o755);
   await cp(binaries.root, join(partial, 'native'), { recursive: true, verbatimSymlinks: true });
   await hydrateSymlinks(join(partial, 'native'));
   try {

@@ -9,6 +9,7 @@ import {
   logTail,
   type PostmasterFile,
   readPostmasterFile,
+  reasonOfEnd,
   removeStalePostmasterFile,
   spawnPostmaster,
 } from './postmaster.js';
@@ -110,21 +111,19 @@ export class EmbeddedPostgres {
       if (isAlive(found.pid) && (await accepts(found.port))) return found;
     }
     const port = await freePort(this.#options.port ?? (await lastPort(layout)));
-    const { child, logStart } = await spawnPostmaster(layout, port, this.#options.durable);
-    while (child.exitCode === null && child.signalCode === null && !signal.aborted) {
+    const started = await spawnPostmaster(layout, port, this.#options.durable);
+    const { child } = started;
+    const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
+    while (!hasEnded() && !signal.aborted) {
       const own = await readPostmasterFile(layout.dataDir);
       if (own?.pid === child.pid && own?.ready) return own;
       await sleep(POLL_MS);
     }
-    if (child.exitCode === null && child.signalCode === null) {
+    if (!hasEnded()) {
       process.kill(child.pid!, 'SIGQUIT');
       return undefined;
     }
-    // A port that was taken in the meantime, another process that was quicker or is stopping, or a real failure.
-    const tail = await logTail(layout, logStart);
-    if (!/Address already in use|lock file "postmaster\.pid"|shared memory block/.test(tail)) {
-      throw await unavailable(layout, signal.reason);
-    }
+    if ((await reasonOfEnd(layout, started)) === 'failed') throw await unavailable(layout, undefined);
     await sleep(100);
     return undefined;
   }

@@ -32,7 +32,8 @@ export async function prepareLayout(directory: string): Promise<Layout> {
   const link = join(home, 'data');
   const target = await linkTarget(link);
   const runAs = await pickAccount(target ?? link);
-  const place = target ?? (runAs === undefined || (await isReachable(link, runAs)) ? link : await relocate(link, home));
+  const stays = runAs === undefined || (await isDirectory(link)) || (await isReachable(link, runAs));
+  const place = target ?? (stays ? link : await relocate(link, home));
   if (runAs !== undefined && !(await isReachable(place, runAs))) {
     throw new ClipyardError(
       'config_invalid',
@@ -78,8 +79,7 @@ async function relocate(link: string, home: string): Promise<string> {
     await symlink(place, link);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    // Another process was quicker, or there is a real directory, which the caller then finds out of reach.
-    return (await linkTarget(link)) ?? link;
+    return await readlink(link);
   }
   return place;
 }
@@ -107,11 +107,18 @@ async function sharedDirectory(home: string, account: Account): Promise<string> 
 }
 
 async function isOurs(directory: string): Promise<boolean> {
-  const found = await lstat(directory).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
+  if (!(await isDirectory(directory))) return false;
+  const found = await lstat(directory);
+  return found.uid === process.getuid?.() && (found.mode & 0o022) === 0;
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isDirectory();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
-  });
-  return found?.isDirectory() === true && found.uid === process.getuid?.() && (found.mode & 0o022) === 0;
+  }
 }
 
 async function linkTarget(path: string): Promise<string | undefined> {

@@ -98,10 +98,18 @@ export async function spawnPostmaster(layout: Layout, port: number, durable: boo
   }
 }
 
-/** The last lines of the server's log from a byte on, for messages. */
-export async function logTail(layout: Layout, from = 0): Promise<string> {
-  const text = (await readFile(layout.logFile)).subarray(from).toString('utf8');
-  return text.trim().split('\n').slice(-5).join(' | ').slice(-1000);
+/** The last lines of the server's log, for messages. */
+export async function logTail(layout: Layout): Promise<string> {
+  return (await readFile(layout.logFile, 'utf8')).trim().split('\n').slice(-5).join(' | ').slice(-1000);
+}
+
+/** Why a server that we started has ended; it may be that another process was quicker, which writes to the same log. */
+export async function reasonOfEnd(layout: Layout, { child, logStart }: Postmaster): Promise<'beaten' | 'failed'> {
+  const text = (await readFile(layout.logFile)).subarray(logStart).toString('utf8');
+  const own = text.split('\n').filter((line) => line.includes(`[${child.pid}]`));
+  // The port was taken in the meantime, or another server runs or has not quite stopped in the same cluster.
+  const beaten = /Address already in use|lock file "postmaster\.pid"|shared memory block/;
+  return own.some((line) => beaten.test(line)) ? 'beaten' : 'failed';
 }
 
 /** Whether something answers on a port of the loopback interface. */
