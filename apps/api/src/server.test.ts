@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import {
   type Checkpoint,
   fieldError,
@@ -24,9 +26,9 @@ let control: ControlPlane;
 let server: FastifyInstance;
 let url: string;
 
-function build(): FastifyInstance {
+function build(plane = control): FastifyInstance {
   const logger = createLogger({ name: 'api', destination: { write: (line) => logged.push(line) } });
-  const deps = { control, checkModel: resolveModelConfig, logger, newRequestId: () => newId('req') };
+  const deps = { control: plane, checkModel: resolveModelConfig, logger, newRequestId: () => newId('req') };
   return buildServer(deps, { heartbeatMs: HEARTBEAT_MS });
 }
 
@@ -323,6 +325,34 @@ describe('events', () => {
 });
 
 describe('the server', () => {
+  it('drains with connections open on which no request has come', async () => {
+    const draining = build();
+    const at = new URL(await listen(draining, { host: '127.0.0.1', port: 0 }));
+    const socket = connect(Number(at.port), at.hostname);
+    const ended = once(socket, 'close');
+    await once(socket, 'connect');
+    await fetch(new URL('/healthz', at));
+    const began = performance.now();
+    await draining.close();
+    expect(performance.now() - began).toBeLessThan(2000);
+    await ended;
+  });
+
+  it('finishes the request under way when it drains', async () => {
+    let answer: () => void = () => {};
+    const held = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const draining = build({ ...control, listNodes: () => held.then(() => []) });
+    const at = await listen(draining, { host: '127.0.0.1', port: 0 });
+    const response = fetch(`${at}/v1/nodes`);
+    await once(draining.server, 'request');
+    const closed = draining.close();
+    answer();
+    expect((await response).status).toBe(200);
+    await closed;
+  });
+
   it('tells whether it is alive and ready', async () => {
     expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ status: 'ok', checks: {} });
     const ready = await fetch(`${url}/readyz`);

@@ -1,6 +1,7 @@
 import { fieldError, LIMITS, type RunSpec } from '@clipyard/contracts';
 import type { ControlPlane } from '@clipyard/control';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { closeConnectionsOnDrain } from './connections.js';
 import { badUrl, installProblems, sendProblem } from './problems.js';
 import { eventRoutes } from './routes/events.js';
 import { healthRoutes } from './routes/health.js';
@@ -39,11 +40,8 @@ export function buildServer(deps: ServerDeps, options: ServerOptions = {}): Fast
   server.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
   });
-  server.addHook('onResponse', async (request) => {
-    // A connection that was busy when the drain began would stay open for as long as the client keeps it.
-    if (draining.signal.aborted) request.raw.socket.destroySoon();
-  });
   server.addHook('preClose', async () => draining.abort());
+  closeConnectionsOnDrain(server.server, draining.signal);
   installProblems(server);
   healthRoutes(server, { control: deps.control, draining: draining.signal });
   if (options.routes !== 'health') {

@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { ClipyardError, fieldError } from '@clipyard/contracts';
 import { expect, it } from 'vitest';
 import { errorText } from './error-text.js';
-import { formatAge, formatBytes, formatDuration, formatNumber } from './format.js';
+import { formatAge, formatBytes, formatClock, formatDuration, formatNumber } from './format.js';
 import { formatPairs, formatTable } from './table.js';
 import { processTerminal } from './terminal.js';
 
@@ -34,6 +34,7 @@ it('writes durations, ages, bytes and numbers for people', () => {
     '1 d 1 h',
     '-',
   ]);
+  expect([4_400, 65_000, 3_725_000].map(formatClock)).toEqual(['0:04', '1:05', '1:02:05']);
   expect(formatAge('2026-01-01T00:00:00Z', Date.parse('2026-01-01T02:30:00Z'))).toBe('2 h');
   expect([512, 1536, 300 << 20].map(formatBytes)).toEqual(['512 B', '1.5 KiB', '300 MiB']);
   expect([3, 1.23456, 0.00012346].map(formatNumber)).toEqual(['3', '1.235', '0.0001235']);

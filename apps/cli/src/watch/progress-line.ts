@@ -1,29 +1,30 @@
-import { formatCount, formatDuration, formatNumber, formatPercent } from '../output/format.js';
+import { formatClock, formatCount, formatNumber, formatPercent } from '../output/format.js';
 import { type Progress, remainingMs } from './progress.js';
 
 const BAR_CELLS = 10;
 
-/** Progress as one line; with a bar where it updates in place. */
-export function progressLine(progress: Progress, { bar }: { bar: boolean }): string {
+/** Progress as one line, written out as far as `columns` allow; a bar only where the line updates in place. */
+export function progressLine(progress: Progress, { bar, columns }: { bar: boolean; columns: number }): string {
   const { latest, step, totalSteps } = progress;
   if (totalSteps === undefined) return `${progress.state ?? 'waiting'} …`;
-  const share = totalSteps === 0 ? 1 : step / totalSteps;
-  const filled = Math.round(share * BAR_CELLS);
-  const parts = [`step ${step}/${totalSteps}`];
-  if (bar) parts.push('█'.repeat(filled) + '░'.repeat(BAR_CELLS - filled));
-  add(parts, latest['speed/samples_per_second'], (value) => `${formatCount(value)} samples/s`);
-  add(parts, latest.loss, (value) => `loss ${value.toFixed(3)}`);
-  add(parts, latest.logit_scale, (value) => `scale ${formatNumber(value)}`);
+  const filled = Math.round((totalSteps === 0 ? 1 : step / totalSteps) * BAR_CELLS);
+  const { loss, logit_scale: scale, 'speed/samples_per_second': speed } = latest;
   const { 'eval/zeroshot/seen': seen, 'eval/zeroshot/unseen': unseen } = latest;
-  const accuracies = [
-    seen === undefined ? [] : [`seen ${formatPercent(seen)}`],
-    unseen === undefined ? [] : [`unseen ${formatPercent(unseen)}`],
-  ].flat();
-  if (accuracies.length > 0) parts.push(`zero-shot ${accuracies.join(', ')}`);
-  add(parts, remainingMs(progress), (value) => `ETA ${formatDuration(value)}`);
-  return parts.join('  ');
-}
-
-function add(parts: string[], value: number | undefined, format: (value: number) => string): void {
-  if (value !== undefined) parts.push(format(value));
+  const eta = remainingMs(progress);
+  const line = (form: 'bar' | 'full' | 'short') =>
+    [
+      `step ${step}/${totalSteps}`,
+      form === 'bar' && '█'.repeat(filled) + '░'.repeat(BAR_CELLS - filled),
+      speed !== undefined && `${formatCount(speed)}${form === 'short' ? '/s' : ' samples/s'}`,
+      loss !== undefined && `loss ${loss.toFixed(3)}`,
+      scale !== undefined && `scale ${formatNumber(scale)}`,
+      form !== 'short' && (seen ?? unseen) !== undefined && 'zero-shot',
+      seen !== undefined && `seen ${formatPercent(seen)}`,
+      unseen !== undefined && `unseen ${formatPercent(unseen)}`,
+      eta !== undefined && `ETA ${formatClock(eta)}`,
+    ]
+      .filter((part) => part !== false)
+      .join('  ');
+  const forms = bar ? (['bar', 'full', 'short'] as const) : (['full'] as const);
+  return forms.map(line).find((text) => text.length < columns) ?? line(forms.at(-1)!);
 }

@@ -8,8 +8,8 @@ export interface Progress {
   readonly worldSize: number | undefined;
   readonly step: number;
   readonly totalSteps: number | undefined;
-  readonly parameters: number | undefined;
-  readonly engine: string | undefined;
+  /** Of the attempt that told the plan last. */
+  readonly plannedEpoch: number;
   /** Newest value of each metric. */
   readonly latest: Readonly<Record<string, number>>;
   /** Mean time of a step of this attempt, ms, smoothed; undefined before two reports. */
@@ -27,8 +27,7 @@ export const NO_PROGRESS: Progress = {
   worldSize: undefined,
   step: 0,
   totalSteps: undefined,
-  parameters: undefined,
-  engine: undefined,
+  plannedEpoch: 0,
   latest: {},
   stepMs: undefined,
   lastReport: undefined,
@@ -52,8 +51,10 @@ export function advance(before: Progress, event: JobEvent): Progress {
     case 'attempt.state':
       return { ...progress, worldSize: read.data.worldSize ?? progress.worldSize };
     case 'plan': {
-      const { totalSteps, parameters, engine, startStep } = read.data;
-      return { ...progress, totalSteps, parameters, engine, step: startStep };
+      const { totalSteps, startStep } = read.data;
+      return event.epoch === progress.plannedEpoch
+        ? progress
+        : { ...progress, plannedEpoch: event.epoch, totalSteps, step: startStep };
     }
     case 'metrics':
       return afterMetrics(progress, event, read.data);

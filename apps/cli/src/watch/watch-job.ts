@@ -29,20 +29,22 @@ export async function watchJob(
   const replayedUntil = Date.now();
   try {
     for await (const event of client.events(jobId, { signal: options.signal })) {
+      // Every rank tells the plan, and all tell the same.
+      const known = event.type === 'plan' && progress.plannedEpoch === event.epoch;
       progress = advance(progress, event);
       if (options.json) {
         terminal.out(JSON.stringify(event));
         continue;
       }
       if (isFinalJobState(before.state)) continue;
-      for (const line of noteworthy(event)) terminal.out(line);
-      if (terminal.isTty) terminal.status(progressLine(progress, { bar: true }));
+      for (const line of known ? [] : noteworthy(event)) terminal.out(line);
+      if (terminal.isTty) terminal.status(progressLine(progress, { bar: true, columns: terminal.columns }));
       else if (
         event.type === 'metrics' &&
         performance.now() >= nextLineAt &&
         Date.parse(event.at) >= replayedUntil - LATE_MS
       ) {
-        terminal.out(progressLine(progress, { bar: false }));
+        terminal.out(progressLine(progress, { bar: false, columns: terminal.columns }));
         nextLineAt = performance.now() + (options.lineEveryMs ?? 5000);
       }
     }
