@@ -1,2 +1,3 @@
-export { type TrainDeps, type TrainOptions, train } from './train.js';
+export { type TrainOptions, train } from './train.js';
+export type { TrainDeps } from './train-deps.js';
 export type { TrainLog } from './train-log.js';

@@ -1,43 +1,10 @@
-import { createHash } from 'node:crypto';
-import {
-  type BlobStore,
-  type CheckpointRecord,
-  ClipyardError,
-  type Group,
-  type RankReport,
-  type RankStart,
-  type RunSpec,
-} from '@clipyard/contracts';
-import { type BadSample, BatchLoader, CLIP_PIXEL_STATISTICS, type Dataset, openDataset, Sampler } from '@clipyard/data';
-import type { Engine } from '@clipyard/engine';
-import {
-  buildWordTokenizer,
-  type ModelConfig,
-  type ParameterSpec,
-  parameterLayout,
-  parameterSpecs,
-  resolveModelConfig,
-  type Tokenizer,
-} from '@clipyard/model';
+import { ClipyardError, type RankStart, type RunSpec } from '@clipyard/contracts';
 import { learningRate } from '@clipyard/optim';
-import { restoreNewest } from './checkpoint-reader.js';
-import { CheckpointWriter, checkpointPrefix } from './checkpoint-writer.js';
-import { Evaluator } from './evaluator.js';
-import { planRun, type RunPlan } from './run-plan.js';
-import { StepMeter } from './step-meter.js';
-import type { TrainLog } from './train-log.js';
-import { TrainState } from './train-state.js';
-import { TrainStep } from './train-step.js';
-
-export interface TrainDeps {
-  readonly engine: Engine;
-  readonly group: Group;
-  readonly store: BlobStore;
-  report(report: RankReport): void;
-  /** Makes the control plane track the checkpoint; returns those that retention lets go. Rank 0 only. */
-  recordCheckpoint(checkpoint: CheckpointRecord): Promise<readonly { step: number; prefix: string }[]>;
-  readonly log: TrainLog;
-}
+import { restoreNewest } from './checkpoint/checkpoint-reader.js';
+import { CheckpointWriter, checkpointPrefix } from './checkpoint/checkpoint-writer.js';
+import { openRun, type RunParts } from './open-run.js';
+import { StepMeter } from './step/step-meter.js';
+import type { TrainDeps } from './train-deps.js';
 
 export interface TrainOptions {
   readonly start: RankStart;
@@ -45,18 +12,12 @@ export interface TrainOptions {
   readonly signal: AbortSignal;
 }
 
-/** Captions that the vocabulary is counted from at most. */
-const VOCABULARY_CAPTIONS = 200_000;
-
-/** Batches that are read ahead of the step at hand. */
-const PREFETCH_STEPS = 2;
-
 /**
  * The whole life of one rank: opens the data, restores the newest checkpoint, trains to the end, evaluates and saves.
  * Every rank of the attempt calls it at once. `finished` is false when the signal stopped it.
  */
 export async function train(deps: TrainDeps, options: TrainOptions): Promise<{ finished: boolean }> {
-  const run = await Run.open(deps, options.start);
+  const run = new Run(deps, options.start, await openRun(deps, options.start));
   try {
     return { finished: await run.train(options.signal) };
   } finally {
@@ -67,20 +28,6 @@ export async function train(deps: TrainDeps, options: TrainOptions): Promise<{ f
 /** Cuts nothing short: collectives end when a link closes, and `stop` is agreed on between steps. */
 const NEVER = new AbortController().signal;
 
-interface RunParts {
-  readonly config: ModelConfig;
-  readonly specs: readonly ParameterSpec[];
-  readonly modelHash: string;
-  readonly trainData: Dataset;
-  readonly evalData: Dataset | undefined;
-  readonly tokenizer: Tokenizer;
-  readonly plan: RunPlan;
-  readonly state: TrainState;
-  readonly stepper: TrainStep;
-  readonly evaluator: Evaluator | undefined;
-  readonly loader: BatchLoader;
-}
-
 class Run {
   private readonly spec: RunSpec;
   private readonly writer: CheckpointWriter;
@@ -88,7 +35,7 @@ class Run {
   /** Newest metrics of training and evaluation, for the retention of checkpoints. */
   private readonly latest: Record<string, number> = {};
 
-  private constructor(
+  constructor(
     private readonly deps: TrainDeps,
     private readonly start: RankStart,
     private readonly parts: RunParts,
@@ -103,83 +50,6 @@ class Run {
       tokenizer: tokenizer.serialize(),
     });
     this.meter = new StepMeter(stepper.timer, plan.globalBatch);
-  }
-
-  static async open(deps: TrainDeps, start: RankStart): Promise<Run> {
-    const { engine, group, log } = deps;
-    const { spec } = start;
-    const config = resolveModelConfig(spec.model);
-    const specs = parameterSpecs(config, spec.loss.initTemperature);
-    const layout = parameterLayout(specs);
-    const modelHash = createHash('sha256')
-      .update(JSON.stringify(specs.map(({ name, shape }) => [name, shape])))
-      .digest('hex');
-    const places = {
-      dataDir: start.dataDir,
-      cacheDir: start.cacheDir,
-      imageSize: config.vision_cfg.image_size,
-      seed: spec.seed,
-      log,
-    };
-    const trainData = await openDataset(spec.data.train, {
-      ...places,
-      augment: spec.data.augment,
-      field: 'data.train',
-    });
-    const evalData =
-      spec.data.eval === undefined ? undefined : await openDataset(spec.data.eval, { ...places, field: 'data.eval' });
-    const { vocab_size: vocabSize, context_length: contextLength } = config.text_cfg;
-    const tokenizer = await buildWordTokenizer(trainData.captions({ limit: VOCABULARY_CAPTIONS }), {
-      vocabSize,
-      contextLength,
-    });
-    const plan = planRun(spec, trainData.size, start.rank, start.worldSize);
-
-    const state = new TrainState(engine, specs, layout, start.rank, start.worldSize);
-    const stepper = await TrainStep.create(
-      { engine, group, state },
-      { config, plan, optimizer: spec.optimizer, maxLogitScale: spec.loss.maxLogitScale },
-    );
-    const { tasks } = spec.evaluate;
-    const evaluator =
-      evalData === undefined || tasks.length === 0
-        ? undefined
-        : await Evaluator.create(
-            { engine, group, state, tokenizer, dataset: evalData, log },
-            { config, tasks, evalSamples: spec.data.evalSamples, signal: NEVER },
-          );
-    const loader = new BatchLoader(
-      {
-        dataset: trainData,
-        sampler: new Sampler({ size: trainData.size, seed: spec.seed, shardSizes: trainData.shardSizes }),
-        tokenize: (caption) => tokenizer.encode(caption),
-        onBadSample: reportBadSample(log),
-      },
-      {
-        ...CLIP_PIXEL_STATISTICS,
-        globalBatch: plan.globalBatch,
-        worldSize: plan.worldSize,
-        rank: plan.rank,
-        contextLength,
-        prefetch: PREFETCH_STEPS,
-        maxBadFraction: 'maxBadFraction' in spec.data.train ? spec.data.train.maxBadFraction : 0,
-        seed: spec.seed,
-        totalSteps: plan.totalSteps,
-      },
-    );
-    return new Run(deps, start, {
-      config,
-      specs,
-      modelHash,
-      trainData,
-      evalData,
-      tokenizer,
-      plan,
-      state,
-      stepper,
-      evaluator,
-      loader,
-    });
   }
 
   async train(stop: AbortSignal): Promise<boolean> {
@@ -321,12 +191,3 @@ class Run {
     }
   }
 }
-
-const reportBadSample =
-  (log: TrainLog) =>
-  ({ index, position, error }: BadSample): void =>
-    log('warn', `Sample ${index} is skipped: ${ClipyardError.from(error).message}`, {
-      code: error.code,
-      index,
-      position,
-    });

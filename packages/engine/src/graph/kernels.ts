@@ -1,7 +1,7 @@
 import type { NamedAttrMap, TensorInfo } from '@tensorflow/tfjs-core';
 import { tf } from '../tfjs.js';
 import { type BinaryOperation, sizeOf, type UnaryOperation, type ValueType } from './graph.js';
-import type { RecorderBackend } from './recorder.js';
+import type { RecorderBackend } from './recorder-backend.js';
 
 const { backend_util: backendUtil, slice_util: sliceUtil, util } = tf;
 

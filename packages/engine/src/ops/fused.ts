@@ -1,5 +1,5 @@
 import type { NamedAttrMap, NamedTensorMap, Tensor } from '@tensorflow/tfjs-core';
-import { RECORDER } from '../graph/recorder.js';
+import { RECORDER } from '../graph/recorder-backend.js';
 import { tf } from '../tfjs.js';
 
 /**

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { type BlobStore, ClipyardError, type Group, type RankStart } from '@clipyard/contracts';
 import { readSafetensors, type SafetensorsFile, tensorFloats } from '@clipyard/tensor';
+import type { TrainState } from '../step/train-state.js';
+import type { TrainLog } from '../train-log.js';
 import {
   type CheckpointState,
   MANIFEST_FILE,
@@ -13,8 +15,6 @@ import {
   STATE_FILE,
   stateSchema,
 } from './checkpoint-format.js';
-import type { TrainLog } from './train-log.js';
-import type { TrainState } from './train-state.js';
 
 type Candidate = RankStart['checkpoints'][number];
 

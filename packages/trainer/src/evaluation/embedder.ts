@@ -2,9 +2,9 @@ import type { Group } from '@clipyard/contracts';
 import { CLIP_PIXEL_STATISTICS, normalizePixels } from '@clipyard/data';
 import type { Engine, Program } from '@clipyard/engine';
 import { endOfTextRows, type ModelConfig, type Tokenizer } from '@clipyard/model';
+import { compileTower } from '../step/tower-programs.js';
+import type { TrainState } from '../step/train-state.js';
 import { type GatheredRows, gatherRows, shareOf } from './gather-rows.js';
-import { compileTower } from './tower-programs.js';
-import type { TrainState } from './train-state.js';
 
 /** Samples that are encoded at once; the last part of a list is filled up with its first sample. */
 const EVALUATION_BATCH = 64;

@@ -33,7 +33,7 @@ interface Fixture {
 
 // Made by scripts/reference/make_clip_tiny_fixture.py with PyTorch and open_clip, whose versions stand in the file.
 const fixture: Fixture = JSON.parse(
-  readFileSync(new URL('../../model/src/fixtures/clip-tiny-torch.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('../../../model/src/fixtures/clip-tiny-torch.json', import.meta.url), 'utf8'),
 );
 const config: ModelConfig = parseModelConfig(fixture.config);
 const BATCH = 8;

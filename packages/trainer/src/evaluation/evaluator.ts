@@ -3,10 +3,10 @@ import { LIMITS } from '@clipyard/contracts';
 import { type ClassSet, type Dataset, type EvaluationSamples, encodePng, loadEvaluation } from '@clipyard/data';
 import type { Engine } from '@clipyard/engine';
 import type { ModelConfig } from '@clipyard/model';
+import type { TrainLog } from '../train-log.js';
 import { Embedder, type EmbedderDeps } from './embedder.js';
 import { type GatheredRows, shareOf } from './gather-rows.js';
 import { retrievalRecall } from './retrieval.js';
-import type { TrainLog } from './train-log.js';
 import { argMax, buildZeroShot, classSimilarities, type ZeroShotClassifier } from './zero-shot.js';
 
 export interface EvaluatorOptions {

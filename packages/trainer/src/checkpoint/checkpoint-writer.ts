@@ -9,6 +9,8 @@ import {
 import { CLIP_PIXEL_STATISTICS } from '@clipyard/data';
 import type { ModelConfig, SerializedTokenizer } from '@clipyard/model';
 import { writeSafetensors } from '@clipyard/tensor';
+import type { TrainState } from '../step/train-state.js';
+import type { TrainLog } from '../train-log.js';
 import {
   type CheckpointState,
   CONFIG_FILE,
@@ -20,8 +22,6 @@ import {
   STATE_FILE,
   TOKENIZER_FILE,
 } from './checkpoint-format.js';
-import type { TrainLog } from './train-log.js';
-import type { TrainState } from './train-state.js';
 
 export interface CheckpointWriterDeps {
   readonly store: BlobStore;
