@@ -1,6 +1,7 @@
 import { expectAllClose, formulaValues } from '@clipyard/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RECORDER, record } from '../graph/recorder.js';
+import { record } from '../graph/recorder.js';
+import { RECORDER } from '../graph/recorder-backend.js';
 import { type Engine, openEngine, type Specs, type Tensor, type TensorFunction, tf } from '../index.js';
 import { ELEMENTWISE_CASES } from './elementwise-cases.js';
 import { LAYER_CASES } from './layer-cases.js';

@@ -1,4 +1,3 @@
-import { ClipyardError } from '@clipyard/contracts';
 import type { BackendValues, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import type { TypedArray } from '../engine.js';
 import { tf } from '../tfjs.js';
