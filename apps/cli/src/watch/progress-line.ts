@@ -18,8 +18,7 @@ export function progressLine(progress: Progress, { bar, columns }: { bar: boolea
       speed !== undefined && `${formatCount(speed)}${form === 'short' ? '/s' : ' samples/s'}`,
       loss !== undefined && `loss ${loss.toFixed(3)}`,
       scale !== undefined && `scale ${formatNumber(scale)}`,
-      form !== 'short' && (seen ?? unseen) !== undefined && 'zero-shot',
-      seen !== undefined && `seen ${formatPercent(seen)}`,
+      seen !== undefined && `${form === 'short' ? '' : 'zero-shot '}seen ${formatPercent(seen)}`,
       unseen !== undefined && `unseen ${formatPercent(unseen)}`,
       eta !== undefined && `ETA ${formatClock(eta)}`,
     ]

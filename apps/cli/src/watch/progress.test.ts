@@ -37,9 +37,9 @@ describe('progress', () => {
     ].reduce(advance, NO_PROGRESS);
     expect(progress).toMatchObject({ state: 'running', step: 20, totalSteps: 100, stepMs: 200 });
     expect(remainingMs(progress)).toBe(80 * 200);
-    const full = '1,500 samples/s  loss 3.250  scale 14.3  zero-shot  seen 50.0%  unseen 12.5%  ETA 0:16';
+    const full = '1,500 samples/s  loss 3.250  scale 14.3  zero-shot seen 50.0%  unseen 12.5%  ETA 0:16';
     expect(progressLine(progress, { bar: true, columns: 120 })).toBe(`step 20/100  ██░░░░░░░░  ${full}`);
-    expect(progressLine(progress, { bar: true, columns: 105 })).toBe(`step 20/100  ${full}`);
+    expect(progressLine(progress, { bar: true, columns: 104 })).toBe(`step 20/100  ${full}`);
     expect(progressLine(progress, { bar: true, columns: 80 })).toBe(
       'step 20/100  1,500/s  loss 3.250  scale 14.3  seen 50.0%  unseen 12.5%  ETA 0:16',
     );
