@@ -185,7 +185,7 @@ async function unexpectedEnd(service: Service): Promise<ClipyardError> {
   const tail = (await service.logTail()).map((line) => `    ${line}`).join('\n');
   const how = signal === null ? `exit code ${code}` : signal;
   return new ClipyardError(
-    'internal',
+    'process_ended',
     `The ${service.name} ended unexpectedly (${how}). The end of ${service.logFile}:\n${tail}`,
   );
 }

@@ -6,12 +6,13 @@ import { readEvent } from './event-data.js';
 import { advance, NO_PROGRESS, type Progress } from './progress.js';
 import { progressLine } from './progress-line.js';
 
+/** Time between lines where no line updates in place, ms. */
+const LINE_EVERY_MS = 5000;
+
 export interface WatchOptions {
   readonly signal: AbortSignal;
   /** Print every event as a line of JSON and nothing else. */
   readonly json: boolean;
-  /** Time between lines where no line updates in place, ms. */
-  readonly lineEveryMs?: number;
 }
 
 /** Follows a job to its end through its events and shows them; resolves with the job and all that was seen. */
@@ -21,12 +22,10 @@ export async function watchJob(
   terminal: Terminal,
   options: WatchOptions,
 ): Promise<{ job: Job; progress: Progress }> {
-  const began = performance.now();
   let progress = NO_PROGRESS;
-  let nextLineAt = began;
-  // What is replayed from before is not told again line by line.
+  let nextLineAt = 0;
+  // What has ended is not told again event by event.
   const before = await client.get(jobId, { signal: options.signal });
-  const replayedUntil = Date.now();
   try {
     for await (const event of client.events(jobId, { signal: options.signal })) {
       // Every rank tells the plan, and all tell the same.
@@ -39,13 +38,9 @@ export async function watchJob(
       if (isFinalJobState(before.state)) continue;
       for (const line of known ? [] : noteworthy(event)) terminal.out(line);
       if (terminal.isTty) terminal.status(progressLine(progress, { bar: true, columns: terminal.columns }));
-      else if (
-        event.type === 'metrics' &&
-        performance.now() >= nextLineAt &&
-        Date.parse(event.at) >= replayedUntil - LATE_MS
-      ) {
+      else if (event.type === 'metrics' && performance.now() >= nextLineAt) {
         terminal.out(progressLine(progress, { bar: false, columns: terminal.columns }));
-        nextLineAt = performance.now() + (options.lineEveryMs ?? 5000);
+        nextLineAt = performance.now() + LINE_EVERY_MS;
       }
     }
   } finally {
@@ -54,22 +49,21 @@ export async function watchJob(
   return { job: await client.get(jobId, { signal: options.signal }), progress };
 }
 
-/** Events a little older than the start of the watch still count as live: clocks differ. */
-const LATE_MS = 10_000;
-
 /** What is told of an event besides the progress line. */
 function noteworthy(event: JobEvent): string[] {
   const read = readEvent(event);
   switch (read?.type) {
     case 'job.state': {
       const { to, reason } = read.data;
-      return [`${to}${reason ? `: ${reason}` : ''}`];
+      // The end is told last, by `outcome`.
+      return isFinalJobState(to) ? [] : [`${to}${reason ? `: ${reason}` : ''}`];
     }
     case 'attempt.state': {
-      const { to, worldSize = 0, error } = read.data;
+      const { to, worldSize = 0 } = read.data;
       if (to === 'running')
         return [`attempt ${event.epoch} runs with ${worldSize} ${worldSize === 1 ? 'rank' : 'ranks'}`];
-      return to === 'failed' ? [`attempt ${event.epoch} failed${because(error)}`] : [];
+      // Its ranks have told why.
+      return to === 'failed' ? [`attempt ${event.epoch} failed`] : [];
     }
     case 'rank.state': {
       const { rank, to, error } = read.data;
