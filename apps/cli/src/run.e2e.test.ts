@@ -1,12 +1,16 @@
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { ClipyardError, Job, JobEvent } from '@clipyard/contracts';
 import { sleep } from '@clipyard/runtime';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Config, loadConfig } from './config.js';
+import { TextTerminal } from './output/text-terminal.js';
+import { runProgram } from './program.js';
 import { type Stack, startStack } from './up/stack.js';
 
 /** The real thing: PostgreSQL, API, worker and rank processes, through REST alone. */
@@ -186,6 +190,50 @@ it('a cancelled run ends its ranks and frees their slots', async () => {
   );
 });
 
+describe('the command', () => {
+  async function run(...argv: string[]): Promise<{ code: number; terminal: TextTerminal }> {
+    const terminal = new TextTerminal({ isTty: true });
+    return { code: await runProgram(argv, { config, terminal, signal: never }), terminal };
+  }
+
+  it('submits a file, watches it to the end, and ends with 0 or, when it fails, 1', async () => {
+    const file = join(home, 'spec.json');
+    await writeFile(
+      file,
+      JSON.stringify(spec({ name: 'command', labels: { demo: 'shapes' }, duration: { steps: 20 } })),
+    );
+    const good = await run('submit', file, '--watch');
+    expect(good.code).toBe(0);
+    expect(good.terminal.text).toMatch(/^submitted job-\w+\nqueued\nstarting\n/);
+    expect(good.terminal.text).toMatch(
+      /attempt 1 runs with 2 ranks\n.*checkpoint of step 20: .*zero-shot, never seen +\d/s,
+    );
+    expect(good.terminal.statuses.some((line) => /^step \d+\/20 .*loss \d/.test(line))).toBe(true);
+    const bad = await run(
+      'submit',
+      file,
+      '--watch',
+      '--set',
+      'evaluate={}',
+      '--set',
+      'data={train: {type: csv, urls: [none.tsv]}}',
+    );
+    expect(bad.code).toBe(1);
+    expect(bad.terminal.lines.at(-1)).toMatch(/^job-\w+ failed.*data_not_found.*none\.tsv/);
+  });
+
+  it('lists jobs and nodes, and watches as JSON what has ended', async () => {
+    const { terminal } = await run('ps', '--label', 'demo=shapes', '--state', 'succeeded', '--json');
+    const [job] = (JSON.parse(terminal.text) as { items: Job[] }).items;
+    expect(job).toMatchObject({ name: 'command', step: 20 });
+    expect((await run('ps')).terminal.text).toMatch(new RegExp(`${job!.id} +command +succeeded +20/20 +2 `));
+    expect((await run('nodes')).terminal.text).toMatch(/ready +default +0\/2 /);
+    expect((await run('logs', job!.id)).code).toBe(0);
+    const events = (await run('watch', job!.id, '--json')).terminal.lines.map((line) => JSON.parse(line) as JobEvent);
+    expect(events.at(-1)).toMatchObject({ type: 'job.state', data: { to: 'succeeded' } });
+  });
+});
+
 describe('bad input', () => {
   const changes: [string, string, Record<string, unknown>, string][] = [
     ['an unknown preset', 'preset_unknown', { model: { preset: 'clip-huge' } }, 'model.preset'],
@@ -231,6 +279,11 @@ it('drains without orphans, and comes up again in seconds with its jobs', async 
   await stack.close();
   for (const name of ['api', 'worker']) expect(isAlive(server.pids[name]!), name).toBe(false);
   await expect(readFile(join(home, 'server.json'))).rejects.toThrow('ENOENT');
+  // The demo has succeeded in this home, so `up` shows it, and without a terminal it ends.
+  const main = join(config.root, 'apps', 'cli', 'dist', 'main.js');
+  const env = { ...config.environment, CLIPYARD_HOME: home, PORT: '0' };
+  const { stdout } = await promisify(execFile)(process.execPath, [main, 'up'], { env });
+  expect(stdout).toMatch(/ready in .*trained here before.*command.*Try next.*everything has ended\n$/s);
   const began = performance.now();
   stack = await startStack(config, () => {}, never);
   expect(performance.now() - began).toBeLessThan(10_000);
