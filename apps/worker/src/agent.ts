@@ -69,6 +69,15 @@ export class Agent {
   }
 
   async #close(): Promise<void> {
+    const { control, logger } = this.#deps;
+    try {
+      await control.drain(this.#nodeId);
+    } catch (error) {
+      logger.warn(
+        { reason: (error as Error).message },
+        'the node could not be marked as draining; it stops all the same',
+      );
+    }
     await this.#subscription?.close();
     const sessions = [...this.#sessions.values()];
     for (const session of sessions) session.stop('its worker is shutting down');
@@ -76,7 +85,7 @@ export class Agent {
     await Promise.all(sessions.map(({ ended }) => ended));
     this.#closing.abort(new ClipyardError('cancelled', 'The worker is shutting down'));
     await this.#lease;
-    await this.#deps.control.deregister(this.#nodeId);
+    await control.deregister(this.#nodeId);
   }
 
   async #register(): Promise<void> {

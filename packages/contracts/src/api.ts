@@ -12,7 +12,9 @@ export const problemSchema = z.object({
   status: z.int(),
   code: z.enum(Object.keys(ERRORS) as [keyof typeof ERRORS]),
   detail: z.string(),
-  errors: z.array(z.object({ path: z.string(), message: z.string(), value: z.unknown().optional(), remedy: z.string().optional() })),
+  errors: z.array(
+    z.object({ path: z.string(), message: z.string(), value: z.unknown().optional(), remedy: z.string().optional() }),
+  ),
   requestId: z.string(),
 });
 
@@ -92,14 +94,22 @@ export const nodeSchema = z.object({
   host: z.string(),
   version: z.string(),
   engines: z.array(z.string()),
-  slots: z.array(z.object({ index: z.int(), jobId: z.string().nullable(), epoch: z.int().nullable(), rank: z.int().nullable() })),
+  slots: z.array(
+    z.object({ index: z.int(), jobId: z.string().nullable(), epoch: z.int().nullable(), rank: z.int().nullable() }),
+  ),
   /** When its lease runs out, by the database's clock. */
   leaseExpiresAt: time,
   registeredAt: time,
 });
 export type Node = z.infer<typeof nodeSchema>;
 
-export const metricPointSchema = z.object({ step: z.int(), name: z.string(), value: z.number(), epoch: z.int(), at: time });
+export const metricPointSchema = z.object({
+  step: z.int(),
+  name: z.string(),
+  value: z.number(),
+  epoch: z.int(),
+  at: time,
+});
 export type MetricPoint = z.infer<typeof metricPointSchema>;
 
 export const logLineSchema = z.object({
@@ -114,7 +124,16 @@ export const logLineSchema = z.object({
 export type LogLine = z.infer<typeof logLineSchema>;
 
 /** What `GET /jobs/:id/events` sends; `id` grows and is the SSE event id. */
-export const EVENT_TYPES = ['job.state', 'attempt.state', 'rank.state', 'plan', 'metrics', 'checkpoint', 'evaluation', 'warning'] as const;
+export const EVENT_TYPES = [
+  'job.state',
+  'attempt.state',
+  'rank.state',
+  'plan',
+  'metrics',
+  'checkpoint',
+  'evaluation',
+  'warning',
+] as const;
 export const jobEventSchema = z.object({
   id: z.string(),
   jobId: z.string(),
@@ -154,5 +173,8 @@ export interface Page<T> {
   readonly nextCursor: string | null;
 }
 
-export const healthSchema = z.object({ status: z.enum(['ok', 'unavailable']), checks: z.record(z.string(), z.string()) });
+export const healthSchema = z.object({
+  status: z.enum(['ok', 'unavailable']),
+  checks: z.record(z.string(), z.string()),
+});
 export type Health = z.infer<typeof healthSchema>;

@@ -1,7 +1,79 @@
-export * from './api.js';
-export * from './errors.js';
-export * from './limits.js';
-export * from './ports.js';
-export * from './rank-protocol.js';
-export * from './run-spec.js';
-export * from './states.js';
+export {
+  type Attempt,
+  attemptSchema,
+  type Checkpoint,
+  checkpointSchema,
+  EVENT_TYPES,
+  type Health,
+  healthSchema,
+  type Job,
+  type JobEvent,
+  jobEventSchema,
+  jobListQuerySchema,
+  jobSchema,
+  type LogLine,
+  logLineSchema,
+  logsQuerySchema,
+  type MetricPoint,
+  metricPointSchema,
+  metricsQuerySchema,
+  type Node,
+  nodeSchema,
+  type Page,
+  pageQuerySchema,
+  problemSchema,
+  type Rank,
+  rankSchema,
+} from './api.js';
+export {
+  ClipyardError,
+  type ClipyardErrorOptions,
+  ERRORS,
+  type ErrorCode,
+  type FieldProblem,
+  fieldError,
+  type Problem,
+  type SerializedError,
+  toProblem,
+} from './errors.js';
+export { LIMITS } from './limits.js';
+export type { BlobInfo, BlobStore, Cancellable, Clock, Group, Link, NumericArray, ReduceOperation } from './ports.js';
+export {
+  type CheckpointFile,
+  type CheckpointRecord,
+  type LogLevel,
+  METRICS,
+  type PeerAddress,
+  type PredictionSample,
+  type RankReport,
+  type RankStart,
+  type RankToWorker,
+  type WorkerToRank,
+} from './rank-protocol.js';
+export {
+  type DataSource,
+  dataSourceSchema,
+  type EvaluationTask,
+  fieldProblems,
+  parseRunSpec,
+  type RunSpec,
+  type RunSpecInput,
+  runSpecSchema,
+  worldSizes,
+} from './run-spec.js';
+export {
+  ATTEMPT_STATES,
+  ATTEMPT_TRANSITIONS,
+  type AttemptState,
+  isFinalJobState,
+  JOB_FINAL_STATES,
+  JOB_STATES,
+  JOB_TRANSITIONS,
+  type JobState,
+  NODE_STATES,
+  type NodeState,
+  RANK_FINAL_STATES,
+  RANK_STATES,
+  RANK_TRANSITIONS,
+  type RankState,
+} from './states.js';

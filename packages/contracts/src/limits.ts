@@ -10,8 +10,6 @@ export const LIMITS = {
   rendezvousTimeoutMs: 60_000,
   /** Body of a request, bytes. */
   requestBodyBytes: 1 << 20,
-  /** Events that an SSE connection may fall behind before it is closed for the client to resume. */
-  eventBacklog: 10_000,
   /** Log lines of a rank that wait for the database; older ones are dropped and counted. */
   logBacklog: 10_000,
   /** Length of a log message, characters. */

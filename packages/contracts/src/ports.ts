@@ -36,7 +36,11 @@ export interface Group {
   readonly rank: number;
   readonly worldSize: number;
   /** `output` = the inputs of ranks 0..W-1, one after another; `output.length = W * input.length`, the same on every rank. */
-  allGather<T extends NumericArray | Uint8Array | Uint16Array>(input: T, output: T, options?: Cancellable): Promise<void>;
+  allGather<T extends NumericArray | Uint8Array | Uint16Array>(
+    input: T,
+    output: T,
+    options?: Cancellable,
+  ): Promise<void>;
   /** `output` = slice `rank` of the sum of all inputs; `input.length = W * output.length`. */
   reduceScatter(input: Float32Array, output: Float32Array, options?: Cancellable): Promise<void>;
   /** Combines `buffer` over all ranks, in place. */
@@ -57,7 +61,11 @@ export interface BlobStore {
   /** The URL of the store's root, for people. */
   readonly url: string;
   /** Durable (flushed to disk) and atomic: on return the whole blob is there; after a failure nothing of it is. Throws `disk_full`, `storage_failed`. */
-  put(key: string, body: Uint8Array | AsyncIterable<Uint8Array>, options?: Cancellable): Promise<{ bytes: number; sha256: string }>;
+  put(
+    key: string,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+    options?: Cancellable,
+  ): Promise<{ bytes: number; sha256: string }>;
   /** The whole blob, or bytes `start` to `end` (exclusive). Throws `not_found`. */
   read(key: string, options?: Cancellable & { start?: number; end?: number }): Promise<Uint8Array>;
   /** Throws `not_found`. */

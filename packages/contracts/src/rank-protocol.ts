@@ -59,7 +59,11 @@ export type WorkerToRank =
   | { readonly type: 'start'; readonly start: RankStart }
   | { readonly type: 'peers'; readonly peers: readonly PeerAddress[] }
   /** Answer to `checkpoint`: recorded; `expired` are older ones that retention lets go, for rank 0 to delete. */
-  | { readonly type: 'checkpoint.recorded'; readonly step: number; readonly expired: readonly { step: number; prefix: string }[] }
+  | {
+      readonly type: 'checkpoint.recorded';
+      readonly step: number;
+      readonly expired: readonly { step: number; prefix: string }[];
+    }
   | { readonly type: 'stop'; readonly reason: string };
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -67,14 +71,38 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 /** What the trainer reports while it runs; the rank forwards it to its worker as it is. */
 export type RankReport =
   | { readonly type: 'state'; readonly state: RankState }
-  /** Sent once before the first step: the whole length of the run. */
-  | { readonly type: 'plan'; readonly totalSteps: number; readonly startStep: number; readonly parameters: number; readonly trainSamples: number; readonly engine: string }
+  /** Sent once by rank 0 before the first step: the whole length of the run. */
+  | {
+      readonly type: 'plan';
+      readonly totalSteps: number;
+      readonly startStep: number;
+      readonly parameters: number;
+      readonly trainSamples: number;
+      readonly engine: string;
+    }
   /** `values` by metric name, as documented in METRICS. `step` counts finished steps. Sent by rank 0, except `rank/…` values. */
-  | { readonly type: 'metrics'; readonly step: number; readonly at: number; readonly values: Readonly<Record<string, number>> }
+  | {
+      readonly type: 'metrics';
+      readonly step: number;
+      readonly at: number;
+      readonly values: Readonly<Record<string, number>>;
+    }
   | { readonly type: 'checkpoint'; readonly checkpoint: CheckpointRecord }
   /** Results of an evaluation; `samples` are pictures with predictions, for people. */
-  | { readonly type: 'evaluation'; readonly step: number; readonly final: boolean; readonly values: Readonly<Record<string, number>>; readonly samples: readonly PredictionSample[] }
-  | { readonly type: 'log'; readonly level: LogLevel; readonly at: number; readonly message: string; readonly fields?: Readonly<Record<string, unknown>> };
+  | {
+      readonly type: 'evaluation';
+      readonly step: number;
+      readonly final: boolean;
+      readonly values: Readonly<Record<string, number>>;
+      readonly samples: readonly PredictionSample[];
+    }
+  | {
+      readonly type: 'log';
+      readonly level: LogLevel;
+      readonly at: number;
+      readonly message: string;
+      readonly fields?: Readonly<Record<string, unknown>>;
+    };
 
 export type RankToWorker =
   | RankReport

@@ -27,10 +27,22 @@ const shapesData = z.strictObject({
 });
 
 const webdatasetData = z.strictObject({
-  type: z.literal('webdataset').describe('Tar shards in which files of one sample share a name and differ in extension'),
-  urls: z.array(url).min(1).max(10_000).describe('Shards, braces expanded: `emoji/{00000..00009}.tar`; relative to the data directory'),
-  imageKeys: z.array(z.string()).default(['png', 'jpg', 'jpeg', 'webp', 'gif', 'avif', 'tiff']).describe('Extensions that hold the picture'),
-  captionKeys: z.array(z.string()).default(['txt', 'json']).describe('Extensions that hold the caption, in order of preference'),
+  type: z
+    .literal('webdataset')
+    .describe('Tar shards in which files of one sample share a name and differ in extension'),
+  urls: z
+    .array(url)
+    .min(1)
+    .max(10_000)
+    .describe('Shards, braces expanded: `emoji/{00000..00009}.tar`; relative to the data directory'),
+  imageKeys: z
+    .array(z.string())
+    .default(['png', 'jpg', 'jpeg', 'webp', 'gif', 'avif', 'tiff'])
+    .describe('Extensions that hold the picture'),
+  captionKeys: z
+    .array(z.string())
+    .default(['txt', 'json'])
+    .describe('Extensions that hold the caption, in order of preference'),
   captionField: z.string().default('caption').describe('The field of a .json file that holds the caption'),
   maxBadFraction: badSamples,
 });
@@ -56,7 +68,12 @@ export type DataSource = z.infer<typeof dataSourceSchema>;
 const evaluationTask = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('zeroshot').describe('Zero-shot classification with prompt templates'),
-    classes: z.array(z.string().min(1)).min(2).max(10_000).optional().describe('Class names; default: those of the data set'),
+    classes: z
+      .array(z.string().min(1))
+      .min(2)
+      .max(10_000)
+      .optional()
+      .describe('Class names; default: those of the data set'),
     templates: z
       .array(z.string().includes('{}'))
       .min(1)
@@ -72,13 +89,19 @@ export const runSpecSchema = z.strictObject({
   version: z.literal(1).describe('Version of the spec'),
   name: z
     .string()
-    .regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$/, 'must be 1 to 100 letters, digits, dots, dashes or underscores, and begin with a letter or digit')
+    .regex(
+      /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$/,
+      'must be 1 to 100 letters, digits, dots, dashes or underscores, and begin with a letter or digit',
+    )
     .describe('Name of the run, for people; need not be unique'),
   labels: z.record(z.string().min(1).max(63), z.string().max(255)).default({}).describe('Labels to filter by'),
   model: z
     .strictObject({
       preset: z.string().optional().describe('A named model, such as `clip-tiny` or `ViT-B-32`'),
-      config: z.record(z.string(), z.unknown()).optional().describe("open_clip's `model_cfg` JSON, instead of a preset"),
+      config: z
+        .record(z.string(), z.unknown())
+        .optional()
+        .describe("open_clip's `model_cfg` JSON, instead of a preset"),
       tokenizer: z
         .enum(['word'])
         .default('word')
@@ -90,13 +113,21 @@ export const runSpecSchema = z.strictObject({
       train: dataSourceSchema.describe('Training samples'),
       eval: dataSourceSchema.optional().describe('Evaluation samples; default: none'),
       evalSamples: positive.max(1_000_000).default(1024).describe('At most this many evaluation samples are used'),
-      augment: z.enum(['none', 'crop']).default('none').describe('`crop`: random resized crop of 90 to 100% of the picture'),
+      augment: z
+        .enum(['none', 'crop'])
+        .default('none')
+        .describe('`crop`: random resized crop of 90 to 100% of the picture'),
     })
     .describe('What it is trained on'),
   batch: z
     .strictObject({
-      global: positive.max(1_048_576).describe('Samples a step, over all ranks; never changes with the number of ranks'),
-      micro: positive.max(65_536).optional().describe('Samples that a rank encodes at once; default: its whole share. Less memory, more time'),
+      global: positive
+        .max(1_048_576)
+        .describe('Samples a step, over all ranks; never changes with the number of ranks'),
+      micro: positive
+        .max(65_536)
+        .optional()
+        .describe('Samples that a rank encodes at once; default: its whole share. Less memory, more time'),
     })
     .describe('Batch sizes, in samples'),
   duration: z
@@ -109,10 +140,23 @@ export const runSpecSchema = z.strictObject({
   optimizer: z
     .strictObject({
       lr: z.number().positive().max(10).default(5e-4).describe('Peak learning rate'),
-      betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.98]).describe('Decay of the first and second moment'),
+      betas: z
+        .tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)])
+        .default([0.9, 0.98])
+        .describe('Decay of the first and second moment'),
       eps: z.number().positive().default(1e-6).describe('Added to the root of the second moment'),
-      weightDecay: z.number().min(0).max(10).default(0.2).describe('Decoupled weight decay, on everything that is neither gain nor bias'),
-      clipNorm: z.number().positive().nullable().default(null).describe('Largest global norm of the gradient; null: no clipping'),
+      weightDecay: z
+        .number()
+        .min(0)
+        .max(10)
+        .default(0.2)
+        .describe('Decoupled weight decay, on everything that is neither gain nor bias'),
+      clipNorm: z
+        .number()
+        .positive()
+        .nullable()
+        .default(null)
+        .describe('Largest global norm of the gradient; null: no clipping'),
     })
     .prefault({})
     .describe('AdamW (Loshchilov and Hutter, arXiv 1711.05101)'),
@@ -126,8 +170,18 @@ export const runSpecSchema = z.strictObject({
   loss: z
     .strictObject({
       type: z.literal('clip').default('clip').describe('Symmetric InfoNCE over the global batch'),
-      initTemperature: z.number().positive().max(1).default(0.07).describe('Initial temperature; the logit scale starts at ln(1/temperature)'),
-      maxLogitScale: z.number().positive().max(1000).default(100).describe('The logit scale is clamped to [0, ln of this]'),
+      initTemperature: z
+        .number()
+        .positive()
+        .max(1)
+        .default(0.07)
+        .describe('Initial temperature; the logit scale starts at ln(1/temperature)'),
+      maxLogitScale: z
+        .number()
+        .positive()
+        .max(1000)
+        .default(100)
+        .describe('The logit scale is clamped to [0, ln of this]'),
     })
     .prefault({})
     .describe('Loss'),
@@ -149,7 +203,10 @@ export const runSpecSchema = z.strictObject({
         .describe('Number of ranks'),
       pool: z.string().min(1).max(63).default('default').describe('Pool of nodes to run on'),
       priority: z.int().min(0).max(100).default(50).describe('0 to 100; higher runs first'),
-      engine: z.enum(['auto', 'onnxruntime', 'cpu']).default('auto').describe('Compute engine; auto: the fastest that works on the node'),
+      engine: z
+        .enum(['auto', 'onnxruntime', 'cpu'])
+        .default('auto')
+        .describe('Compute engine; auto: the fastest that works on the node'),
     })
     .prefault({})
     .describe('Where it runs'),
@@ -158,7 +215,10 @@ export const runSpecSchema = z.strictObject({
       everySteps: positive.default(200).describe('Steps between checkpoints'),
       keepLast: positive.max(1000).default(2).describe('Newest checkpoints to keep'),
       keepBest: count.max(1000).default(0).describe('Best checkpoints to keep besides, by `bestBy`'),
-      bestBy: z.string().default('loss').describe('Metric that ranks checkpoints: lower is better for losses, higher for everything else'),
+      bestBy: z
+        .string()
+        .default('loss')
+        .describe('Metric that ranks checkpoints: lower is better for losses, higher for everything else'),
     })
     .prefault({})
     .describe('Checkpoints'),
@@ -261,8 +321,15 @@ export function fieldProblems(
   hint = 'Correct this value; the run spec reference documents each field.',
 ): FieldProblem[] {
   return error.issues.map((issue) => {
-    const path = issue.path.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : text === '' ? String(key) : `${text}.${String(key)}`), '');
-    const value = issue.path.reduce<unknown>((at, key) => (typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined), input);
+    const path = issue.path.reduce<string>(
+      (text, key) =>
+        typeof key === 'number' ? `${text}[${key}]` : text === '' ? String(key) : `${text}.${String(key)}`,
+      '',
+    );
+    const value = issue.path.reduce<unknown>(
+      (at, key) => (typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined),
+      input,
+    );
     const remedy =
       issue.code === 'unrecognized_keys'
         ? `Remove ${issue.keys.map((key) => `\`${key}\``).join(', ')}, or correct the spelling.`

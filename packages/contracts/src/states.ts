@@ -1,6 +1,16 @@
 /** The states of jobs, attempts, ranks, nodes and slots, and which moves are legal. Data: `control` enforces it. */
 
-export const JOB_STATES = ['queued', 'starting', 'running', 'recovering', 'pausing', 'paused', 'succeeded', 'failed', 'cancelled'] as const;
+export const JOB_STATES = [
+  'queued',
+  'starting',
+  'running',
+  'recovering',
+  'pausing',
+  'paused',
+  'succeeded',
+  'failed',
+  'cancelled',
+] as const;
 export type JobState = (typeof JOB_STATES)[number];
 
 export const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = {
@@ -27,7 +37,18 @@ export const ATTEMPT_TRANSITIONS: Readonly<Record<AttemptState, readonly Attempt
   stopped: [],
 };
 
-export const RANK_STATES = ['assigned', 'launching', 'connecting', 'compiling', 'training', 'evaluating', 'succeeded', 'failed', 'lost', 'stopped'] as const;
+export const RANK_STATES = [
+  'assigned',
+  'launching',
+  'connecting',
+  'compiling',
+  'training',
+  'evaluating',
+  'succeeded',
+  'failed',
+  'lost',
+  'stopped',
+] as const;
 export type RankState = (typeof RANK_STATES)[number];
 export const RANK_FINAL_STATES: readonly RankState[] = ['succeeded', 'failed', 'lost', 'stopped'];
 

@@ -94,6 +94,8 @@ export interface NodeControl {
   register(registration: NodeRegistration): Promise<{ nodeId: string; leaseMs: number }>;
   /** Throws `node_lost` when the lease ran out and the node was given up: register again. */
   renewLease(nodeId: string): Promise<void>;
+  /** No more ranks are placed on the node; those it has go on. */
+  drain(nodeId: string): Promise<void>;
   /** Marks the node as stopped; its ranks have ended. */
   deregister(nodeId: string): Promise<void>;
   /** Delivers the messages for this node until closed; a handler that throws is tried again. */

@@ -47,6 +47,10 @@ export function createNodeControl(deps: NodeControlDeps, options: NodeControlOpt
       throw new ClipyardError('node_lost', `The lease of node ${nodeId} ran out, or it was stopped; register again`);
     },
 
+    async drain(nodeId) {
+      await database.transaction((tx) => tx.nodes.setState(nodeId, 'draining'));
+    },
+
     async deregister(nodeId) {
       await database.transaction((tx) => tx.nodes.setState(nodeId, 'stopped'));
       await endRanksOf(database, nodeId, 'its node was stopped');

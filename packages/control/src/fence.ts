@@ -1,11 +1,4 @@
-import {
-  type AttemptState,
-  ClipyardError,
-  isFinalJobState,
-  type JobState,
-  RANK_FINAL_STATES,
-  type RankState,
-} from '@clipyard/contracts';
+import { type AttemptState, ClipyardError, RANK_FINAL_STATES, type RankState } from '@clipyard/contracts';
 import type { AttemptWithRanks, JobRow, RankRow, Repositories } from '@clipyard/db';
 import type { Fence, RankKey } from './control-plane.js';
 
@@ -22,13 +15,13 @@ export const isFinalRank = (rank: { readonly state: string }): boolean =>
 
 /**
  * Locks the job and checks that the attempt still holds it, for a write in the same transaction. Throws `attempt_stale`
- * when it does not: a newer attempt exists, this one has ended, or the job has (cancelled while the ranks go on).
+ * when it does not: a newer attempt exists, or this one has ended. Ranks of a cancelled job hold it until they have ended,
+ * so that their last step and checkpoint are on record and nothing half-written is left.
  */
 export async function lockHeld(tx: Repositories, fence: Fence): Promise<Held> {
   const job = await tx.jobs.lock(fence.jobId);
   if (job === null) throw stale(fence, 'there is no such job');
   if (job.epoch !== fence.epoch) throw stale(fence, `the job is at epoch ${job.epoch}`);
-  if (isFinalJobState(job.state as JobState)) throw stale(fence, `the job is ${job.state}`);
   const attempt = await tx.attempts.find(fence.jobId, fence.epoch);
   if (attempt === null || hasEnded(attempt)) throw stale(fence, `the attempt is ${attempt?.state ?? 'unknown'}`);
   return { job, attempt };

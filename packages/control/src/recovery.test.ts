@@ -184,12 +184,12 @@ describe.each(BACKENDS)('recovery, $name', ({ kind, skip }) => {
       expect((await harness.plane.cancelJob(id)).state).toBe('cancelled');
       await expect.poll(stopsOf(id), WAIT).toMatchObject([{ jobId: id, epoch: 1 }]);
       expect((await harness.plane.listAttempts(id))[0]!.state).toBe('stopping');
-      const write = harness.nodes.recordMetrics({ jobId: id, epoch: 1, rank: 0 }, [
-        { step: 1, at: 0, values: { loss: 1 } },
-      ]);
-      await expect(write).rejects.toMatchObject({ code: 'attempt_stale' });
+      const write = () =>
+        harness.nodes.recordMetrics({ jobId: id, epoch: 1, rank: 0 }, [{ step: 1, at: 0, values: { loss: 1 } }]);
+      await write();
       await end(id, 1, 0, { state: 'stopped' });
       await end(id, 1, 1, lost);
+      await expect(write()).rejects.toMatchObject({ code: 'attempt_stale' });
       expect((await harness.plane.listAttempts(id))[0]).toMatchObject({ state: 'stopped', error: null });
       expect((await harness.plane.getJob(id)).state).toBe('cancelled');
       const slots = (await harness.plane.listNodes()).flatMap(({ slots: all }) => all);

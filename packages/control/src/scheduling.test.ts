@@ -93,6 +93,8 @@ describe.each(BACKENDS)('the scheduler, $name', ({ kind, skip }) => {
     await one.node('elsewhere', 4, 'other');
     const gone = await one.node('gone', 4);
     await one.nodes.deregister(gone.nodeId);
+    const draining = await one.node('draining', 4);
+    await one.nodes.drain(draining.nodeId);
     await one.scheduler();
     const { job } = await one.plane.submitJob(spec());
     await new Promise((resolve) => setTimeout(resolve, 600));

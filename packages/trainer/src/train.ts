@@ -58,14 +58,16 @@ class Run {
     const startStep = await this.restore();
     if (group.rank === 0) await this.removeOrphans(startStep);
     const parameters = specs.reduce((total, { shape }) => total + shape.reduce((a, b) => a * b, 1), 0);
-    report({
-      type: 'plan',
-      totalSteps: plan.totalSteps,
-      startStep,
-      parameters,
-      trainSamples: trainData.size,
-      engine: this.deps.engine.name,
-    });
+    if (group.rank === 0) {
+      report({
+        type: 'plan',
+        totalSteps: plan.totalSteps,
+        startStep,
+        parameters,
+        trainSamples: trainData.size,
+        engine: this.deps.engine.name,
+      });
+    }
     report({ type: 'state', state: 'training' });
     this.meter.start();
     for (let step = startStep; step < plan.totalSteps; step++) {
@@ -110,7 +112,7 @@ class Run {
     };
     Object.assign(this.latest, values);
     meter.count();
-    if (!meter.due(finished === plan.totalSteps || finished === 1)) return;
+    if (!meter.due(finished === plan.totalSteps)) return;
     const speed = meter.take();
     const memory = { 'rank/rss_mib': process.resourceUsage().maxRSS / 1024, 'data/bad_samples': batch.badSamples };
     const all = plan.rank === 0 ? { ...values, ...speed, ...memory } : memory;

@@ -10,6 +10,7 @@ export class StepMeter {
   private dataMs = 0;
   private pausedMs = 0;
   private since = 0;
+  private reports = 0;
 
   constructor(
     private readonly timer: PhaseTimer<StepPhase>,
@@ -39,9 +40,9 @@ export class StepMeter {
     this.steps++;
   }
 
-  /** Whether it is time for a report; `force` for steps that must have one. */
+  /** Whether it is time for a report: after the first step, at intervals, and where `force` wants one. */
   due(force: boolean): boolean {
-    return force || performance.now() - this.since - this.pausedMs >= REPORT_INTERVAL_MS;
+    return force || this.reports === 0 || performance.now() - this.since - this.pausedMs >= REPORT_INTERVAL_MS;
   }
 
   /** Metrics since the last call. */
@@ -57,6 +58,7 @@ export class StepMeter {
       'time/data_ms': this.dataMs / this.steps,
       ...phases,
     };
+    this.reports++;
     this.steps = 0;
     this.dataMs = 0;
     this.pausedMs = 0;
