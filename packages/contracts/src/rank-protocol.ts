@@ -71,7 +71,7 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 /** What the trainer reports while it runs; the rank forwards it to its worker as it is. */
 export type RankReport =
   | { readonly type: 'state'; readonly state: RankState }
-  /** Sent once by rank 0 before the first step: the whole length of the run. */
+  /** Sent once by each rank before its first step: the whole length of the run. */
   | {
       readonly type: 'plan';
       readonly totalSteps: number;

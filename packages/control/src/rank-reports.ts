@@ -37,12 +37,14 @@ export async function recordRankState(
   if (job.state === 'starting') await moveJob(tx, job, 'running', { startedAt: job.startedAt ?? new Date() });
 }
 
+/** Every rank knows the plan and tells it before it trains; the first one's word is taken. */
 export async function recordPlan(
   tx: Repositories,
   key: RankKey,
   plan: { totalSteps: number; startStep: number; parameters: number; trainSamples: number; engine: string },
 ): Promise<void> {
-  await lockHeldRank(tx, key);
+  const { attempt } = await lockHeldRank(tx, key);
+  if (attempt.startStep !== null) return;
   await tx.jobs.update(key.jobId, { totalSteps: plan.totalSteps, step: plan.startStep });
   await tx.attempts.update(key.jobId, key.epoch, { startStep: plan.startStep });
   await tx.events.append({ jobId: key.jobId, type: 'plan', epoch: key.epoch, data: { ...plan } });

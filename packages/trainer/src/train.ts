@@ -58,16 +58,14 @@ class Run {
     const startStep = await this.restore();
     if (group.rank === 0) await this.removeOrphans(startStep);
     const parameters = specs.reduce((total, { shape }) => total + shape.reduce((a, b) => a * b, 1), 0);
-    if (group.rank === 0) {
-      report({
-        type: 'plan',
-        totalSteps: plan.totalSteps,
-        startStep,
-        parameters,
-        trainSamples: trainData.size,
-        engine: this.deps.engine.name,
-      });
-    }
+    report({
+      type: 'plan',
+      totalSteps: plan.totalSteps,
+      startStep,
+      parameters,
+      trainSamples: trainData.size,
+      engine: this.deps.engine.name,
+    });
     report({ type: 'state', state: 'training' });
     this.meter.start();
     for (let step = startStep; step < plan.totalSteps; step++) {
