@@ -1,7 +1,6 @@
-import type { Group, PredictionSample, RunSpec } from '@clipyard/contracts';
+import type { PredictionSample, RunSpec } from '@clipyard/contracts';
 import { LIMITS } from '@clipyard/contracts';
 import { type ClassSet, type Dataset, type EvaluationSamples, encodePng, loadEvaluation } from '@clipyard/data';
-import type { Engine } from '@clipyard/engine';
 import type { ModelConfig } from '@clipyard/model';
 import type { TrainLog } from '../train-log.js';
 import { Embedder, type EmbedderDeps } from './embedder.js';
@@ -29,7 +28,7 @@ const DEFAULT_TEMPLATES = ['a photo of a {}'];
 /** Measures the present weights on the evaluation data, each rank its share; every rank calls at the same step. */
 export class Evaluator {
   private constructor(
-    private readonly deps: { readonly engine: Engine; readonly group: Group },
+    private readonly deps: Pick<EmbedderDeps, 'engine' | 'group' | 'state'>,
     private readonly options: EvaluatorOptions,
     private readonly embedder: Embedder,
     /** This rank's share, read once. */
@@ -102,36 +101,42 @@ export class Evaluator {
     );
   }
 
-  /** A few pictures with what the classifier makes of them; held-out classes first, if there are any. */
+  /** A few pictures from all over this rank's share with what the classifier makes of them; one of a held-out class, if there is any. */
   private async predict(
     classifier: ZeroShotClassifier,
     images: GatheredRows<Float32Array>,
   ): Promise<PredictionSample[]> {
-    const bytes = this.embedder.config.vision_cfg.image_size ** 2 * 3;
-    const order = [...this.own.captions.keys()];
-    const unseen = order.filter((i) => this.own.groups[i] === 'unseen');
-    const chosen = [...new Set([...unseen.slice(0, 1), ...order])].slice(0, SHOWN_SAMPLES);
+    const { image_size: size } = this.embedder.config.vision_cfg;
+    const bytes = size ** 2 * 3;
+    const scale = Math.exp(this.deps.state.logitScale);
     const samples: PredictionSample[] = [];
-    for (const i of chosen) {
-      const png = await encodePng(
-        this.own.pixels.subarray(i * bytes, (i + 1) * bytes),
-        this.embedder.config.vision_cfg.image_size,
-      );
+    for (const i of this.shown()) {
+      const png = await encodePng(this.own.pixels.subarray(i * bytes, (i + 1) * bytes), size);
       if (png.byteLength > LIMITS.predictionPngBytes) continue;
-      const probabilities = softmax(classSimilarities(classifier, this.rowOf(images, i)), 100);
-      const best = [...probabilities.keys()]
-        .sort((a, b) => probabilities[b]! - probabilities[a]!)
-        .slice(0, SHOWN_PREDICTIONS);
+      const probabilities = softmax(classSimilarities(classifier, this.rowOf(images, i)), scale);
+      const best = [...probabilities.keys()].sort((a, b) => probabilities[b]! - probabilities[a]!);
       const label = this.own.labels[i]!;
       samples.push({
         png: Buffer.from(png).toString('base64'),
         caption: this.own.captions[i]!,
-        predictions: best.map((c) => ({ label: classifier.names[c]!, probability: probabilities[c]! })),
+        predictions: best
+          .slice(0, SHOWN_PREDICTIONS)
+          .map((c) => ({ label: classifier.names[c]!, probability: probabilities[c]! })),
         ...(label >= 0 ? { truth: this.classes?.names[label] } : {}),
         ...(this.own.groups[i] === undefined ? {} : { group: this.own.groups[i] }),
       });
     }
     return samples;
+  }
+
+  /** Indices of the pictures to show. */
+  private shown(): number[] {
+    const count = this.own.captions.length;
+    const spread = Array.from({ length: SHOWN_SAMPLES }, (_, k) =>
+      Math.floor(((2 * k + 1) * count) / (2 * SHOWN_SAMPLES)),
+    );
+    const unseen = this.own.groups.indexOf('unseen', spread[SHOWN_SAMPLES - 1]);
+    return [...new Set(unseen < 0 ? spread : [...spread.slice(0, -1), unseen])].filter((i) => i < count);
   }
 
   private rowOf(images: GatheredRows<Float32Array>, ownRow: number): Float32Array {
@@ -140,7 +145,7 @@ export class Evaluator {
   }
 }
 
-/** CLIP's own factor on the similarities, 100 at its clamp, makes them probabilities. */
+/** Probabilities of classes: the softmax of the similarities times the model's own logit scale. */
 function softmax(similarities: Float32Array, scale: number): Float32Array {
   const highest = similarities.reduce((a, b) => Math.max(a, b));
   const exponentials = similarities.map((value) => Math.exp(scale * (value - highest)));
