@@ -29,14 +29,14 @@ export function processTerminal(stdout: NodeJS.WriteStream, stderr: NodeJS.Write
       return isTty && stdout.hasColors(2 ** 24);
     },
     get columns() {
-      return stdout.columns ?? 80;
+      return stdout.columns || 80;
     },
     out: (line) => above(stdout, line),
     err: (line) => above(stderr, line),
     status(line) {
       if (!isTty || (line === undefined && status === undefined)) return;
       // One column short: a full line would wrap, and a wrapped line cannot be taken back.
-      status = line?.slice(0, (stdout.columns ?? 80) - 1);
+      status = line?.slice(0, (stdout.columns || 80) - 1);
       stdout.write(CLEAR_LINE + (status ?? ''));
     },
   };
