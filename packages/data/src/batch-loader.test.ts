@@ -153,7 +153,7 @@ describe('BatchLoader', () => {
     await loader.close();
   });
 
-  it('fails above the allowed share: after a hundred samples, or at the end of a shorter epoch', async () => {
+  it('fails above the allowed share: after a hundred samples, or as soon as it has met more than all may be', async () => {
     const failure = {
       code: 'data_too_many_bad_samples',
       fields: [{ path: 'data.train.maxBadFraction', value: 0.01, remedy: expect.any(String) }],
@@ -163,12 +163,25 @@ describe('BatchLoader', () => {
     await expect(large.load(8)).rejects.toMatchObject(failure);
     await large.close();
     const small = loaderOf(new NumberedDataset(20, (index) => index === 5), { maxBadFraction: 0.01 });
-    await small.load(0);
-    await expect(small.load(1)).rejects.toMatchObject(failure);
+    await expect(small.load(0).then(() => small.load(1))).rejects.toMatchObject(failure);
     await small.close();
     const allowed = loaderOf(new NumberedDataset(1000, (index) => index % 10 === 0), { maxBadFraction: 0.3 });
     for (let step = 0; step < 20; step++) await allowed.load(step);
     await allowed.close();
+  });
+
+  it('goes on where the few bad samples that a data set may have come early, and names the last where it fails', async () => {
+    const sampler = new Sampler({ size: 400, seed: 4 });
+    const early = new Set([sampler.indexAt(100), sampler.indexAt(3)]);
+    const allowed = loaderOf(new NumberedDataset(400, (index) => early.has(index)), { maxBadFraction: 0.01 });
+    for (let step = 0; step < 40; step++) await allowed.load(step);
+    await allowed.close();
+    const first = new Set(Array.from({ length: 12 }, (_, position) => sampler.indexAt(position)));
+    const dataset = new NumberedDataset(400, (index) => first.has(index));
+    const failing = loaderOf(dataset, { maxBadFraction: 0.04 });
+    for (let step = 0; step < 8; step++) await failing.load(step);
+    await expect(failing.load(8)).rejects.toThrow(/12 of the 108 .* the last: .*sample \d+.*[^.]\. Mend the data/);
+    await failing.close();
   });
 
   it('fails when not one sample is usable', async () => {

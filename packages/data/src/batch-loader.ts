@@ -3,8 +3,11 @@ import { type Cancellable, fieldError } from '@clipyard/contracts';
 import { type BadSample, BatchReader, type BatchReaderDeps, type RawRows } from './batch-reader.js';
 import { normalizePixels, type PixelStatistics } from './image/normalize.js';
 
-/** Samples that must have been read before their bad share counts, unless an epoch ends earlier. */
+/** Samples that must have been read before their bad share tells of the whole data set. */
 const MIN_JUDGED_SAMPLES = 100;
+
+/** A share so far counts as too large when it lies so many standard deviations above the limit. */
+const JUDGED_DEVIATIONS = 3;
 
 export interface BatchLoaderDeps extends BatchReaderDeps {
   /** Told of each bad sample when it is first met. */
@@ -59,6 +62,7 @@ export class BatchLoader {
   #tail: Promise<unknown> = Promise.resolve();
   #samples = 0;
   #badSamples = 0;
+  #lastBad = '';
   #closed = false;
 
   constructor(deps: BatchLoaderDeps, options: BatchLoaderOptions) {
@@ -93,7 +97,7 @@ export class BatchLoader {
     this.#pending.delete(step);
     if ('error' in outcome) throw outcome.error;
     const { pixels, tokens, bad } = outcome.rows;
-    this.#account(step, bad);
+    this.#account(bad);
     return { pixels, tokens, badSamples: this.#badSamples };
   }
 
@@ -119,27 +123,35 @@ export class BatchLoader {
     this.#pending.set(step, { outcome, stop });
   }
 
-  #account(step: number, bad: readonly BadSample[]): void {
-    const { globalBatch, maxBadFraction } = this.#options;
+  #account(bad: readonly BadSample[]): void {
+    const { maxBadFraction } = this.#options;
     this.#samples += this.#rows;
     this.#badSamples += bad.length;
     for (const sample of bad) {
+      this.#lastBad = sample.error.message;
       if (this.#reported.has(sample.index)) continue;
       this.#reported.add(sample.index);
       this.#deps.onBadSample?.(sample);
     }
-    const { size } = this.#deps.dataset;
-    const epochEnds = Math.floor(((step + 1) * globalBatch) / size) > Math.floor((step * globalBatch) / size);
-    if (this.#samples < MIN_JUDGED_SAMPLES && !epochEnds) return;
-    if (this.#badSamples <= maxBadFraction * this.#samples) return;
-    const last = bad.at(-1)?.error.message ?? '';
+    // Known to be too many, or so many of those read so far that the data set has too many in all likelihood.
+    const known = this.#reported.size > maxBadFraction * this.#deps.dataset.size;
+    const likely = this.#samples >= MIN_JUDGED_SAMPLES && this.#badSamples > mostBad(maxBadFraction, this.#samples);
+    if (!known && !likely) return;
     throw fieldError('data_too_many_bad_samples', {
       path: 'data.train.maxBadFraction',
-      message: `${this.#badSamples} of the ${this.#samples} samples read so far are unusable, more than ${maxBadFraction} of them; the last: ${last}`,
+      message: `${this.#badSamples} of the ${this.#samples} samples read so far are unusable, more than ${maxBadFraction} of them; the last: ${this.#lastBad.replace(/\.$/, '')}`,
       value: maxBadFraction,
       remedy: 'Mend the data, or raise the limit.',
     });
   }
+}
+
+/**
+ * The number of bad samples above which a sample of `n` tells that more than `fraction` of all are bad: the mean of the
+ * binomial distribution and three of its standard deviations. The few that a data set may have can come early.
+ */
+function mostBad(fraction: number, n: number): number {
+  return fraction * n + JUDGED_DEVIATIONS * Math.sqrt(fraction * (1 - fraction) * n);
 }
 
 /** The promise's value, or the signal's reason as soon as it aborts; the promise never rejects. */
