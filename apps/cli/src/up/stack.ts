@@ -41,7 +41,11 @@ async function start(
 ): Promise<Stack> {
   const timed = stopwatch();
   await mkdir(config.up.dataDir, { recursive: true });
-  const databaseUrl = config.up.databaseUrl ?? (await startDatabase(config, lifecycle, signal));
+  const database =
+    config.up.databaseUrl === undefined
+      ? await startDatabase(config, say, lifecycle, signal)
+      : { url: config.up.databaseUrl, failed: new Promise<never>(() => {}) };
+  const databaseUrl = database.url;
   // Here rather than in the API, so that API and worker start at the same time.
   await migrate(databaseUrl);
   say(
@@ -64,24 +68,40 @@ async function start(
   say(`API       ${url}`);
   say(`worker    ${config.up.slots} ${config.up.slots === 1 ? 'slot' : 'slots'} (${timed()})`);
 
-  const failed = Promise.race(
-    [api, worker].map(async (service) => {
+  const failed = Promise.race([
+    database.failed,
+    ...[api, worker].map(async (service) => {
       await service.ended;
       // While we close, they are meant to end.
       return closing ? new Promise<never>(() => {}) : Promise.reject(await unexpectedEnd(service));
     }),
-  );
+  ]);
   failed.catch(() => {});
   await writeServerFile(config.home, { url, pids: { up: process.pid, api: api.pid, worker: worker.pid } });
   lifecycle.add('server.json', () => removeServerFile(config.home));
   return { url, client: new Client({}, { url }), failed, close: () => lifecycle.close() };
 }
 
-async function startDatabase(config: Config, lifecycle: Lifecycle, signal: AbortSignal): Promise<string> {
+async function startDatabase(
+  config: Config,
+  say: (line: string) => void,
+  lifecycle: Lifecycle,
+  signal: AbortSignal,
+): Promise<{ url: string; failed: Promise<never> }> {
   const postgres = new EmbeddedPostgres({ directory: join(config.home, 'postgres') });
   const url = await postgres.start({ signal });
   lifecycle.add('PostgreSQL', () => postgres.stop());
-  return url;
+  const over = new AbortController();
+  const onRestart = () => say('database  PostgreSQL ended unexpectedly and was started again');
+  const kept = postgres.keepUp({ signal: over.signal, onRestart });
+  const failed = kept.then(() => new Promise<never>(() => {}));
+  failed.catch(() => {});
+  lifecycle.add('watch over PostgreSQL', async () => {
+    over.abort();
+    // Why it could not be kept up was told by `failed`.
+    await Promise.allSettled([kept]);
+  });
+  return { url, failed };
 }
 
 function serviceEnvironment(config: Config, databaseUrl: string): NodeJS.ProcessEnv {

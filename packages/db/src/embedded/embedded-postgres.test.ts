@@ -92,6 +92,25 @@ describe('EmbeddedPostgres', () => {
     expect(await query(second, 'SELECT answer FROM kept')).toEqual([{ answer: 42 }]);
   });
 
+  it('is started again at the same address when it was killed, and kept up no longer than asked', async () => {
+    const url = await server({ durable: true }).start();
+    await query(url, 'CREATE TABLE IF NOT EXISTS killed AS SELECT 1 AS one');
+    const over = new AbortController();
+    let tell = () => {};
+    const restarted = new Promise<void>((resolve) => {
+      tell = resolve;
+    });
+    const kept = servers[0]!.keepUp({ signal: over.signal, onRestart: tell });
+    process.kill(await postmasterPid(), 'SIGKILL');
+    await restarted;
+    expect(await query(url, 'SELECT one FROM killed')).toEqual([{ one: 1 }]);
+    over.abort();
+    await kept;
+    const pid = await postmasterPid();
+    await servers[0]!.stop();
+    expect(isAlive(pid)).toBe(false);
+  });
+
   it('refuses a connection without the password', async () => {
     const url = new URL(await server().start());
     url.password = 'wrong';

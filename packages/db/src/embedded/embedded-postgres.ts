@@ -1,3 +1,4 @@
+import { strict as assert } from 'node:assert';
 import { readFile, writeFile } from 'node:fs/promises';
 import { ClipyardError } from '@clipyard/contracts';
 import { sleep } from '@clipyard/runtime';
@@ -29,6 +30,8 @@ export interface EmbeddedPostgresOptions {
 
 const START_TIMEOUT_MS = 60_000;
 const POLL_MS = 15;
+/** Between two looks whether the server still runs. */
+const WATCH_MS = 500;
 const DATABASE = 'clipyard';
 
 interface Session {
@@ -87,6 +90,36 @@ export class EmbeddedPostgres {
       }
       return connectionUrl(password, postmaster.port, DATABASE);
     }
+  }
+
+  /**
+   * Starts the server again whenever it ends while we use it, as when somebody killed it: those who use it connect anew.
+   * Resolves at the abort of `signal`, which comes before `stop`; throws `database_unavailable` when the server cannot
+   * run again at its address.
+   */
+  async keepUp({ signal, onRestart }: { signal: AbortSignal; onRestart: () => void }): Promise<void> {
+    try {
+      for (;;) {
+        await sleep(WATCH_MS, { signal });
+        if (await this.#startAgain()) onRestart();
+      }
+    } catch (error) {
+      if (!signal.aborted || error !== signal.reason) throw error;
+    }
+  }
+
+  /** False when the server runs. */
+  async #startAgain(): Promise<boolean> {
+    const session = this.#session;
+    assert(session !== undefined, 'the server is kept up only between start and stop');
+    if (isAlive(session.postmaster.pid)) return false;
+    this.#watchdog.stop();
+    await session.lock.close();
+    this.#session = undefined;
+    const url = await this.start();
+    if (url === session.url) return true;
+    const { port } = new URL(session.url);
+    throw new ClipyardError('database_unavailable', `PostgreSQL ended, and another program has its port ${port} now`);
   }
 
   /** Leaves the server, and stops it when nobody else uses it. */
