@@ -65,11 +65,14 @@ describe('a run', () => {
       spec = {},
       resume = [],
       stopAtCheckpoint,
+      expire = () => [],
     }: {
       worldSize?: number;
       spec?: Partial<RunSpecInput>;
       resume?: CheckpointRecord[];
       stopAtCheckpoint?: number;
+      /** What retention lets go when this checkpoint is recorded. */
+      expire?: (checkpoint: CheckpointRecord) => { step: number; prefix: string }[];
     } = {},
   ): Promise<Outcome> {
     const store = await openBlobStore(pathToFileURL(directory).href);
@@ -101,7 +104,7 @@ describe('a run', () => {
             },
             recordCheckpoint: async (checkpoint) => {
               checkpoints.push(checkpoint);
-              return [];
+              return expire(checkpoint);
             },
             log: (_level, message) => logs.push(message),
           },
@@ -238,6 +241,15 @@ describe('a run', () => {
       ]),
     );
     expectBitwise(await weights('b', 12), await weights('a', 12));
+  });
+
+  it('keeps a checkpoint that is on record when an older one cannot be removed', async () => {
+    // A prefix that the store refuses to delete.
+    const expire = ({ step }: CheckpointRecord) => (step === 8 ? [{ step: 4, prefix: '../elsewhere' }] : []);
+    const { checkpoints, logs, finished } = await run('kept', { expire });
+    expect(finished).toBe(true);
+    expect(logs.join('\n')).toContain('Could not remove the expired checkpoint of step 4');
+    for (const { prefix } of checkpoints) expect(await readdir(join(directory, prefix))).toContain('manifest.json');
   });
 
   it('starts again when no checkpoint is whole, and removes what a dead attempt left half-written', async () => {

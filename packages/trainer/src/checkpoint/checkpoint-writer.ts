@@ -174,10 +174,11 @@ export class CheckpointWriter {
     ];
     files.sort((a, b) => (a.name < b.name ? -1 : 1));
     const manifest: Manifest = { version: 1, files };
+    let expired: readonly { step: number; prefix: string }[];
     try {
       const bytes = jsonBytes(manifest);
       await store.put(`${prefix}/${MANIFEST_FILE}`, bytes);
-      const expired = await this.deps.recordCheckpoint({
+      expired = await this.deps.recordCheckpoint({
         step: state.step,
         position: state.position,
         prefix,
@@ -187,24 +188,27 @@ export class CheckpointWriter {
         metrics,
         files,
       });
-      for (const old of expired) await store.delete(`${old.prefix}/`);
     } catch (error) {
       this.failure = ClipyardError.from(error, 'storage_failed');
       log('error', `Checkpoint of step ${state.step} not completed: ${this.failure.message}`, {
         code: this.failure.code,
       });
       await this.drop(snapshot);
+      return;
     }
+    // The new one is on record by now: whatever becomes of the old ones, it stays.
+    for (const old of expired) await this.remove(old.prefix, `expired checkpoint of step ${old.step}`);
   }
 
   private async drop({ prefix, state }: Snapshot): Promise<void> {
+    await this.remove(prefix, `incomplete checkpoint of step ${state.step}`);
+  }
+
+  private async remove(prefix: string, what: string): Promise<void> {
     try {
       await this.deps.store.delete(`${prefix}/`);
     } catch (error) {
-      this.deps.log(
-        'warn',
-        `Could not remove the incomplete checkpoint of step ${state.step}: ${(error as Error).message}`,
-      );
+      this.deps.log('warn', `Could not remove the ${what}: ${(error as Error).message}`);
     }
   }
 
