@@ -12,6 +12,17 @@ export function parseQuery<S extends z.ZodObject>(schema: S, request: FastifyReq
   throw new ClipyardError('request_invalid', fields.map((f) => `${f.path}: ${f.message}`).join('; '), { fields });
 }
 
+/** Refuses an id or a query parameter with the character NUL, which PostgreSQL cannot compare with anything. */
+export function refuseNul(request: FastifyRequest): void {
+  if (!/%00/.test(request.url)) return;
+  throw fieldError('request_invalid', {
+    path: 'url',
+    message: 'holds the character NUL',
+    value: request.url,
+    remedy: 'Remove %00.',
+  });
+}
+
 /** The Idempotency-Key of a request, if it has one: 1 to 255 visible ASCII characters. */
 export function idempotencyKey(request: FastifyRequest): string | undefined {
   const key = request.headers['idempotency-key'];

@@ -3,6 +3,7 @@ import type { ControlPlane } from '@clipyard/control';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { closeConnectionsOnDrain } from './connections.js';
 import { badUrl, installProblems, sendProblem } from './problems.js';
+import { refuseNul } from './request-input.js';
 import { eventRoutes } from './routes/events.js';
 import { healthRoutes } from './routes/health.js';
 import { jobRoutes } from './routes/jobs.js';
@@ -39,6 +40,7 @@ export function buildServer(deps: ServerDeps, options: ServerOptions = {}): Fast
   });
   server.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
+    refuseNul(request);
   });
   server.addHook('preClose', async () => draining.abort());
   closeConnectionsOnDrain(server.server, draining.signal);

@@ -36,6 +36,12 @@ describe('the command line', () => {
     expect(terminal.errors.join('\n')).toContain("unknown command 'fly'");
   });
 
+  it('names an address that no server can have', async () => {
+    const code = 'request_invalid';
+    for (const value of ['notaurl', 'ftp://127.0.0.1'])
+      await expect(run('ps', '--url', value)).rejects.toMatchObject({ code, fields: [{ path: '--url', value }] });
+  });
+
   it('names a server that does not answer', async () => {
     await expect(run('ps', '--url', 'http://127.0.0.1:9')).rejects.toMatchObject({ code: 'server_unreachable' });
   });

@@ -158,13 +158,13 @@ export const jobListQuerySchema = pageQuerySchema.extend({
 export const metricsQuerySchema = z.object({
   name: z.string().max(200).optional(),
   /** Only points after this step. */
-  afterStep: z.coerce.number().int().min(0).optional(),
+  afterStep: z.coerce.number().int().min(0).max(2_147_483_647).optional(),
   limit: z.coerce.number().int().min(1).max(10_000).default(1000),
 });
 
 export const logsQuerySchema = pageQuerySchema.extend({
   level: z.enum(['debug', 'info', 'warn', 'error']).optional(),
-  rank: z.coerce.number().int().min(0).optional(),
+  rank: z.coerce.number().int().min(0).max(4095).optional(),
 });
 
 export interface Page<T> {

@@ -131,11 +131,14 @@ export const runSpecSchema = z.strictObject({
     })
     .describe('Batch sizes, in samples'),
   duration: z
-    .union([
-      z.strictObject({ steps: positive.max(1_000_000_000) }),
-      z.strictObject({ epochs: z.number().positive().max(1_000_000) }),
-      z.strictObject({ samples: positive.max(1_000_000_000_000) }),
-    ])
+    .union(
+      [
+        z.strictObject({ steps: positive.max(1_000_000_000) }),
+        z.strictObject({ epochs: z.number().positive().max(1_000_000) }),
+        z.strictObject({ samples: positive.max(1_000_000_000_000) }),
+      ],
+      'must be exactly one of `steps`, `epochs` and `samples`',
+    )
     .describe('How long to train: `steps`, `epochs` or `samples`'),
   optimizer: z
     .strictObject({
@@ -249,7 +252,7 @@ export function parseRunSpec(input: unknown): RunSpec {
       path: 'version',
       message: 'is not a version that this server reads',
       value: input.version,
-      remedy: 'Use version 1, or a server that reads this version.',
+      remedy: 'Use the number 1, or a server that reads this version.',
     });
   }
   const parsed = runSpecSchema.safeParse(input);
@@ -257,8 +260,27 @@ export function parseRunSpec(input: unknown): RunSpec {
     const fields = fieldProblems(parsed.error, input);
     throw new ClipyardError('spec_invalid', fields.map((f) => `${f.path}: ${f.message}`).join('; '), { fields });
   }
+  refuseNul(parsed.data, '');
   checkAcrossFields(parsed.data);
   return deepFreeze(parsed.data);
+}
+
+/** PostgreSQL cannot store the character NUL. */
+function refuseNul(value: unknown, path: string): void {
+  if (typeof value === 'string') {
+    if (!value.includes('\0')) return;
+    throw fieldError('spec_invalid', {
+      path,
+      message: 'holds the character NUL',
+      value: value.replaceAll('\0', '\ufffd'),
+      remedy: 'Remove it.',
+    });
+  }
+  if (typeof value !== 'object' || value === null) return;
+  for (const [key, inner] of Object.entries(value)) {
+    refuseNul(key, path);
+    refuseNul(inner, path === '' ? key : `${path}.${key}`);
+  }
 }
 
 function checkAcrossFields(spec: RunSpec): void {
@@ -320,7 +342,18 @@ export function fieldProblems(
   input: unknown,
   hint = 'Correct this value; the run spec reference documents each field.',
 ): FieldProblem[] {
-  return error.issues.map((issue) => {
+  // A key that does not belong is told as a field of its own, so that its value is shown and not all around it.
+  const issues = error.issues.flatMap<z.core.$ZodIssue>((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => ({
+          ...issue,
+          keys: [key],
+          path: [...issue.path, key],
+          message: 'is not a known field',
+        }))
+      : [issue],
+  );
+  return issues.map((issue) => {
     const path = issue.path.reduce<string>(
       (text, key) =>
         typeof key === 'number' ? `${text}[${key}]` : text === '' ? String(key) : `${text}.${String(key)}`,

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import {
   ClipyardError,
+  fieldError,
   type Health,
   type Job,
   type JobEvent,
@@ -101,7 +102,14 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
 
     async getCheckpoint(checkpointId) {
       const row = await database.read((db) => db.checkpoints.find(checkpointId));
-      if (row === null) throw new ClipyardError('not_found', `There is no checkpoint ${checkpointId}`);
+      if (row === null) {
+        throw fieldError('not_found', {
+          path: 'id',
+          message: 'is not the id of a checkpoint',
+          value: checkpointId,
+          remedy: 'List those of a job with GET /v1/jobs/:id/checkpoints; retention removes old ones.',
+        });
+      }
       return checkpointView(row, storageUrl);
     },
 
@@ -125,7 +133,14 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
 }
 
 function found(jobId: string, job: JobRow | null): JobRow {
-  if (job === null) throw new ClipyardError('job_not_found', `There is no job ${jobId}`);
+  if (job === null) {
+    throw fieldError('job_not_found', {
+      path: 'id',
+      message: 'is not the id of a job',
+      value: jobId,
+      remedy: 'List the jobs with `clipyard ps` or GET /v1/jobs.',
+    });
+  }
   return job;
 }
 
