@@ -81,9 +81,15 @@ export async function recordLogs(tx: Repositories, key: RankKey, entries: readon
   const limit = LIMITS.logMessageChars;
   const lines = entries.map((entry) => ({
     ...entry,
-    message: withoutNul(entry.message.length > limit ? `${entry.message.slice(0, limit - 1)}…` : entry.message),
+    message: entry.message.length > limit ? `${entry.message.slice(0, limit - 1)}…` : entry.message,
   }));
   await tx.logs.append(key.jobId, key.epoch, key.rank, lines);
+  // What went wrong though training goes on, such as a checkpoint that could not be written, reaches those who watch.
+  for (const { level, message } of lines) {
+    if (level !== 'error') continue;
+    const data = { rank: key.rank, message };
+    await tx.events.append({ jobId: key.jobId, type: 'warning', epoch: key.epoch, data });
+  }
 }
 
 export async function recordCheckpoint(
@@ -148,9 +154,4 @@ function toPoints(
 /** JSON has no NaN; a loss that is not finite ends the run with an error of its own. */
 function finite(values: Values): Record<string, number> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => Number.isFinite(value)));
-}
-
-/** PostgreSQL's text cannot hold the character NUL. */
-function withoutNul(text: string): string {
-  return text.replaceAll('\0', '\ufffd');
 }

@@ -167,6 +167,21 @@ describe('reports of ranks', () => {
     expect((await harness.plane.listLogs(key.jobId, { rank: 1, limit: 9 })).items).toEqual([]);
   });
 
+  it('of errors in logs reach those who follow the events', async () => {
+    const key = await running();
+    await harness.nodes.recordLogs(key, [
+      { at: 1000, level: 'warn', message: 'a sample is skipped' },
+      { at: 1001, level: 'error', message: 'a checkpoint was not written' },
+    ]);
+    await harness.plane.cancelJob(key.jobId);
+    await harness.nodes.recordRankEnd(key, { state: 'stopped' });
+    const warnings = [];
+    const signal = AbortSignal.timeout(10_000);
+    for await (const event of harness.plane.events(key.jobId, { signal }))
+      if (event.type === 'warning') warnings.push(event.data);
+    expect(warnings).toEqual([{ rank: 0, message: 'a checkpoint was not written' }]);
+  });
+
   it('of checkpoints apply retention and return what it lets go', async () => {
     const key = await running({ checkpoint: { keepLast: 1, keepBest: 1, bestBy: 'loss' } });
     expect(await harness.nodes.recordCheckpoint(key, checkpoint(10, { loss: 1 }))).toEqual([]);
