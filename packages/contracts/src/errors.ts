@@ -53,7 +53,8 @@ export const ERRORS = {
     title: 'More samples are unusable than the run allows',
   },
   loss_not_finite: { status: 422, retryable: false, fault: 'user', title: 'The loss is not a finite number' },
-  disk_full: { status: 507, retryable: true, fault: 'infrastructure', title: 'The disk is full' },
+  // Training again does not free space, so it counts as the user's.
+  disk_full: { status: 507, retryable: true, fault: 'user', title: 'The disk is full' },
   storage_failed: {
     status: 503,
     retryable: true,

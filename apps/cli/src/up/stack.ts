@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { Client } from '@clipyard/client';
-import { ClipyardError } from '@clipyard/contracts';
+import { ClipyardError, fieldError } from '@clipyard/contracts';
 import { EmbeddedPostgres, migrate } from '@clipyard/db';
 import { abortable, Lifecycle, withTimeout } from '@clipyard/runtime';
 import { z } from 'zod';
@@ -132,7 +132,12 @@ async function startApi(config: Config, env: NodeJS.ProcessEnv, signal: AbortSig
       },
       signal,
     );
-  if (config.up.port !== undefined) return await start(config.up.port);
+  const { port, host } = config.up;
+  if (port !== undefined) {
+    if (await isFree(port, host)) return await start(port);
+    const remedy = 'Stop the program that uses it, or set PORT to another port; unset, a free one is found.';
+    throw fieldError('port_taken', { path: 'PORT', message: `is in use on ${host}`, value: port, remedy });
+  }
   if (!(await isFree(DEFAULT_PORT, config.up.host))) return await start(0);
   try {
     return await start(DEFAULT_PORT);
