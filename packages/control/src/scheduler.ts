@@ -94,11 +94,11 @@ class LockedScheduler implements Scheduler {
     const { database, logger } = this.#deps;
     const free = new Map<string, Set<string>>();
     const key = (slot: FreeSlot): string => `${slot.nodeId} ${slot.index}`;
-    const [slots, jobs] = await database.read(async (db) => [
-      await db.nodes.freeSlots(),
-      await db.jobs.startable(BATCH),
-    ]);
-    for (const slot of slots) free.set(slot.pool, (free.get(slot.pool) ?? new Set()).add(key(slot)));
+    for (const slot of await database.read((db) => db.nodes.freeSlots()))
+      free.set(slot.pool, (free.get(slot.pool) ?? new Set()).add(key(slot)));
+    if (free.size === 0) return;
+    const counts = new Map([...free].map(([pool, slots]) => [pool, slots.size]));
+    const jobs = await database.read((db) => db.jobs.startable(counts, BATCH));
     for (const { id, pool, minWorld } of jobs) {
       const usable = free.get(pool);
       if (usable === undefined || usable.size < minWorld) continue;
@@ -121,7 +121,13 @@ class LockedScheduler implements Scheduler {
     });
     // Only the leader takes wake-ups; the rounds find all there is to do, so what they say does not matter.
     try {
-      this.#subscription = await bus.consume(schedulerQueue, async () => this.#loop.wake());
+      const subscription = await bus.consume(schedulerQueue, async () => this.#loop.wake());
+      if (this.#lock !== lock) {
+        // Lost meanwhile: nobody would close it later.
+        await subscription.close();
+        return false;
+      }
+      this.#subscription = subscription;
     } catch (error) {
       await this.#stepDown();
       throw ClipyardError.from(error, 'database_unavailable');

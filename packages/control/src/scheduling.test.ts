@@ -44,6 +44,17 @@ describe.each(BACKENDS)('the scheduler, $name', ({ kind, skip }) => {
     expect(one.problems).toEqual([]);
   });
 
+  it.skipIf(skip)('reaches a job that fits behind any number of more urgent ones that do not', async () => {
+    await one.node('a', 1);
+    const big = spec({ resources: { world: { min: 2, max: 2 }, pool: 'elsewhere', priority: 100 } });
+    await one.database.transaction(async (tx) => {
+      for (let i = 0; i < 201; i++) await tx.jobs.create(`job-${i}`, big);
+    });
+    const { job } = await one.plane.submitJob(spec());
+    await one.scheduler();
+    await expect.poll(() => stateOf(job.id), { ...WAIT, timeout: 5_000 }).toBe('starting');
+  });
+
   it.skipIf(skip)(
     'gives competing jobs whole gangs, never parts, with two schedulers and no slot used twice',
     async () => {

@@ -10,11 +10,19 @@ export interface DatabaseOptions {
   readonly url: string;
   /** Most connections of the pool. Default 10. */
   readonly connections?: number;
+  /** Longest wait for a connection, ms. Default 10,000. */
+  readonly connectTimeoutMs?: number;
 }
+
+const CONNECT_TIMEOUT_MS = 10_000;
 
 /** Opens the database; it must have been migrated. Throws `database_unavailable`. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const adapter = new PrismaPg({ connectionString: options.url, max: options.connections ?? 10 });
+  const adapter = new PrismaPg({
+    connectionString: options.url,
+    max: options.connections ?? 10,
+    connectionTimeoutMillis: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+  });
   const client = new PrismaClient({ adapter });
   const database = new Database(client, options.url);
   try {
@@ -119,8 +127,12 @@ function isRetryable(error: unknown): boolean {
   return false;
 }
 
+/**
+ * What says that the database is out of reach or too busy to answer in time, by the codes of Node, Prisma (P1001, P1008,
+ * P1017: no connection; P2024, P2028: no connection or transaction in time; P2037: too many) and PostgreSQL.
+ */
 const UNREACHABLE =
-  /ECONNREFUSED|ECONNRESET|Can't reach database|Connection terminated|P1001|P1017|57P0[123]|the database system is/;
+  /ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|EPIPE|Can't reach database|timeout exceeded when trying to connect|Connection terminated|P1001|P1008|P1017|P2024|P2028|P2037|57P0[123]|53300|the database system is/;
 
 function translate(error: unknown): unknown {
   if (error instanceof ClipyardError || !(error instanceof Error)) return error;

@@ -1,6 +1,6 @@
 import type { JobState, RunSpec, SerializedError } from '@clipyard/contracts';
 import { type Job as JobRow, Prisma } from '../generated/client.js';
-import { type Client, json } from './client.js';
+import { type Client, json, storableText } from './client.js';
 
 export type { JobRow };
 
@@ -65,12 +65,13 @@ export class JobRepository {
   }
 
   async update(id: string, changes: JobChanges): Promise<JobRow> {
-    const { latest, error, ...rest } = changes;
+    const { latest, error, reason, ...rest } = changes;
     return await this.#client.job.update({
       where: { id },
       data: {
         ...rest,
         ...(latest === undefined ? {} : { latest }),
+        ...(reason === undefined ? {} : { reason: reason === null ? null : storableText(reason) }),
         ...(error === undefined ? {} : { error: error === null ? Prisma.DbNull : json(error) }),
       },
     });
@@ -82,11 +83,17 @@ export class JobRepository {
       UPDATE job SET not_before = clock_timestamp() + make_interval(secs => ${delayMs / 1000}) WHERE id = ${id}`;
   }
 
-  /** Jobs that may start now, in the order in which they should. */
-  async startable(limit: number): Promise<StartableJob[]> {
+  /**
+   * Jobs that may start now and whose smallest world fits the free slots of their pool, in the order in which they
+   * should. Those that do not fit are left out here, so that many of them never hide one that does behind `limit`.
+   */
+  async startable(freeSlots: ReadonlyMap<string, number>, limit: number): Promise<StartableJob[]> {
+    const [pools, free] = [[...freeSlots.keys()], [...freeSlots.values()]];
     return await this.#client.$queryRaw<StartableJob[]>`
-      SELECT id, pool, (spec #>> '{resources,world,min}')::int AS "minWorld" FROM job
+      SELECT id, job.pool, (spec #>> '{resources,world,min}')::int AS "minWorld"
+      FROM job JOIN unnest(${pools}::text[], ${free}::int[]) AS open(pool, slots) ON open.pool = job.pool
       WHERE state IN ('queued', 'recovering') AND (not_before IS NULL OR not_before <= clock_timestamp())
+        AND (spec #>> '{resources,world,min}')::int <= open.slots
       ORDER BY priority DESC, created_at, id LIMIT ${limit}`;
   }
 

@@ -1,6 +1,6 @@
 import type { LogLevel } from '@clipyard/contracts';
 import type { LogLine as LogRow } from '../generated/client.js';
-import { type Client, json } from './client.js';
+import { type Client, json, storableText } from './client.js';
 
 export type { LogRow };
 
@@ -26,7 +26,7 @@ export class LogRepository {
         rank,
         at: new Date(at),
         level,
-        message,
+        message: storableText(message),
         ...(fields === undefined ? {} : { fields: json(fields) }),
       })),
     });
