@@ -30,6 +30,8 @@ export class RankProcess {
   readonly #timers: NodeJS.Timeout[] = [];
   #saidLast: RankEnd | undefined;
   #stopReason: string | undefined;
+  /** There is nothing left to stop; timers set now would outlive it. */
+  #gone = false;
   /** Why we killed it, as what its end is recorded then. */
   #killedAs: RankEnd | undefined;
   /** Resolves when the process is gone and all it had said is known. */
@@ -63,7 +65,7 @@ export class RankProcess {
 
   /** Asks it to stop after its step; then less and less politely. */
   stop(reason: string): void {
-    if (this.#stopReason !== undefined) return;
+    if (this.#stopReason !== undefined || this.#gone) return;
     this.#stopReason = reason;
     this.send({ type: 'stop', reason });
     const { stopGraceMs, killGraceMs } = this.#options;
@@ -90,6 +92,7 @@ export class RankProcess {
     } catch (error) {
       return lost(`The rank process could not be started: ${(error as Error).message}`);
     } finally {
+      this.#gone = true;
       for (const timer of this.#timers) clearTimeout(timer);
     }
   }

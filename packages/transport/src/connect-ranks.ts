@@ -46,6 +46,11 @@ export async function connectRanks(options: ConnectRanksOptions): Promise<Link[]
   const isExpected = (peer: number) => peer > rank && peer < worldSize && !claimed.has(peer);
   const claim = (peer: number) => isExpected(peer) && claimed.add(peer).has(peer);
   const keep = (peer: number, socket: Socket) => {
+    if (ending.signal.aborted) {
+      // It came too late: nobody would close the link.
+      socket.destroy();
+      return;
+    }
     const link = new TcpLink(socket, { peer });
     links.set(peer, link);
     void link.closed.then((reason) => failure.reject(reason ?? new ClipyardError('link_closed', 'The link closed')));
@@ -73,6 +78,7 @@ export async function connectRanks(options: ConnectRanksOptions): Promise<Link[]
     await abortable(Promise.race([all, failure.promise]), timeout.signal);
     return others.map((other) => links.get(other)!);
   } catch (error) {
+    ending.abort(error);
     await Promise.all([...links.values()].map((link) => link.close()));
     throw error;
   } finally {

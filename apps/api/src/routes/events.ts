@@ -29,6 +29,8 @@ export function eventRoutes(server: FastifyInstance, deps: EventRouteDeps, optio
       .events(job.id, { ...(after === undefined ? {} : { after }), signal })
       [Symbol.asyncIterator]();
     const first = events.next();
+    // Whoever reads the stream hears of it; a client that is gone by then reads nothing.
+    first.catch(() => {});
     if (isFinalJobState(job.state) && (await first).done === true) return reply.code(204).send();
     reply
       .header('cache-control', 'no-store')
