@@ -193,6 +193,19 @@ describe('a run', () => {
     expect((await readdir(join(directory, 'runs', 'a', 'step-12'))).sort()).toEqual(names);
   });
 
+  it('counts the unusable samples of all ranks', async () => {
+    const rows = Array.from({ length: 32 }, (_, i) => `p.png\t${i < 8 ? ' ' : `a caption ${i}`}\n`);
+    await writeFile(join(directory, 't.tsv'), `filepath\ttitle\n${rows.join('')}`);
+    const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==';
+    await writeFile(join(directory, 'p.png'), Buffer.from(png, 'base64'));
+    const data = { train: { type: 'csv' as const, urls: ['t.tsv'], maxBadFraction: 0.5 } };
+    for (const worldSize of [1, 2]) {
+      const { reports } = await run(`bad-${worldSize}`, { worldSize, spec: { data, duration: { epochs: 1 } } });
+      const last = reports.filter((report) => report.type === 'metrics').at(-1)!;
+      expect(last.values['data/bad_samples']).toBe(8);
+    }
+  });
+
   it('gives the same weights bitwise when it is run again', async () => {
     await run('a', { worldSize: 2 });
     await run('b', { worldSize: 2 });

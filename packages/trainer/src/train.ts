@@ -25,6 +25,8 @@ export async function train(deps: TrainDeps, options: TrainOptions): Promise<{ f
   }
 }
 
+type StepValues = Readonly<Record<string, number>>;
+
 /** Cuts nothing short: collectives end when a link closes, and `stop` is agreed on between steps. */
 const NEVER = new AbortController().signal;
 
@@ -32,6 +34,8 @@ class Run {
   private readonly spec: RunSpec;
   private readonly writer: CheckpointWriter;
   private readonly meter: StepMeter;
+  /** Unusable samples that this rank has met. */
+  private badSamples = 0;
   /** Newest metrics of training and evaluation, for the retention of checkpoints. */
   private readonly latest: Record<string, number> = {};
 
@@ -69,15 +73,16 @@ class Run {
     report({ type: 'state', state: 'training' });
     this.meter.start();
     for (let step = startStep; step < plan.totalSteps; step++) {
+      let values: StepValues;
       try {
-        await this.step(step);
+        values = await this.step(step);
       } catch (error) {
         // Every rank sees the same loss, so all are here: the checkpoint at hand is from before, and good.
         if (error instanceof ClipyardError && error.code === 'loss_not_finite') await this.writer.drain(NEVER);
         throw error;
       }
       const finished = step + 1;
-      if (await this.betweenSteps(finished, stop)) return false;
+      if (await this.betweenSteps(finished, values, stop)) return false;
     }
     if (startStep >= plan.totalSteps) await this.evaluate(plan.totalSteps, true);
     state.gradients.fill(0);
@@ -94,13 +99,14 @@ class Run {
     await evalData?.close();
   }
 
-  private async step(step: number): Promise<void> {
+  private async step(step: number): Promise<StepValues> {
     const { plan, stepper, loader, state } = this.parts;
     const { spec, meter } = this;
     const lr = learningRate(spec.schedule, spec.optimizer.lr, step, plan.totalSteps);
     const batch = await meter.waitForData(() => loader.loadPixels(step));
     const result = await stepper.run(batch, lr, step, NEVER);
-    const finished = step + 1;
+    this.badSamples = batch.badSamples;
+    meter.count();
     const values = {
       loss: result.loss,
       'batch/accuracy': result.accuracy,
@@ -109,22 +115,32 @@ class Run {
       lr,
     };
     Object.assign(this.latest, values);
-    meter.count();
-    if (!meter.due(finished === plan.totalSteps)) return;
-    const speed = meter.take();
-    const memory = { 'rank/rss_mib': process.resourceUsage().maxRSS / 1024, 'data/bad_samples': batch.badSamples };
-    const all = plan.rank === 0 ? { ...values, ...speed, ...memory } : memory;
+    return values;
+  }
+
+  /** What rank 0 tells of a step for all, and each rank of itself. */
+  private tell(finished: number, values: StepValues, badSamples: number): void {
+    const { plan } = this.parts;
+    if (!this.meter.due(finished === plan.totalSteps)) return;
+    const speed = this.meter.take();
+    const own = { 'rank/rss_mib': process.resourceUsage().maxRSS / 1024 };
+    const all = plan.rank === 0 ? { ...values, ...speed, ...own, 'data/bad_samples': badSamples } : own;
     this.deps.report({ type: 'metrics', step: finished, at: Date.now(), values: all });
   }
 
   /** What ranks do together between two steps. True when they agreed to stop. */
-  private async betweenSteps(finished: number, stop: AbortSignal): Promise<boolean> {
+  private async betweenSteps(finished: number, values: StepValues, stop: AbortSignal): Promise<boolean> {
     const { plan } = this.parts;
     const { checkpoint, evaluate } = this.spec;
     const last = finished === plan.totalSteps;
-    const flags = Int32Array.of(stop.aborted ? 1 : 0, this.writer.writing ? 1 : 0);
+    // One exchange for all: each rank's count of bad samples has a place of its own, where the others put 0.
+    const flags = new Int32Array(2 + plan.worldSize);
+    flags.set([stop.aborted ? 1 : 0, this.writer.writing ? 1 : 0]);
+    flags[2 + plan.rank] = this.badSamples;
     await this.deps.group.allReduce(flags, 'max', { signal: NEVER });
     const stopping = flags[0] === 1;
+    const badSamples = flags.subarray(2).reduce((total, count) => total + count, 0);
+    this.tell(finished, values, badSamples);
     if (this.writer.pending && (flags[1] === 0 || stopping || last)) await this.writer.complete(NEVER);
     if (last || (evaluate.everySteps !== null && finished % evaluate.everySteps === 0))
       await this.evaluate(finished, last);
