@@ -1,16 +1,17 @@
 #!/usr/bin/env node
 /**
- * Writes the reference pages that are made from the contracts: run spec, errors, limits and metrics.
+ * Writes the reference pages that are made from the contracts and other sources: run spec, errors, limits and metrics.
  * Usage: npm run build && node scripts/docs.mjs. A test compares the pages with what this renders.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ERRORS, LIMITS, METRICS, runSpecSchema } from '@clipyard/contracts';
+import { constantLimits } from './limit-constants.mjs';
 import { renderFields } from './schema-table.mjs';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
-const NOTE = 'Made from `packages/contracts` by `node scripts/docs.mjs`; edit the source, not this page.';
+const NOTE = 'Made from the sources by `node scripts/docs.mjs`; edit those, not this page.';
 
 /** @returns {Record<string, string>} the text of each page, by its path from the root of the tree */
 export function renderReference() {
@@ -20,6 +21,7 @@ export function renderReference() {
     'docs/reference/limits.md': limitsPage(
       readFileSync(join(ROOT, 'packages/contracts/src/limits.ts'), 'utf8'),
       LIMITS,
+      constantLimits(ROOT),
     ),
     'docs/reference/metrics.md': metricsPage(),
   };
@@ -89,7 +91,7 @@ function errorsPage() {
 }
 
 /** The comment above each limit is its meaning, so that there is one place to write it. */
-export function limitsPage(source, limits) {
+export function limitsPage(source, limits, constants = []) {
   const meanings = new Map();
   for (const [, comment, name] of source.matchAll(/\/\*\*\s*([^*]*(?:\*(?!\/)[^*]*)*)\*\/\s*(\w+):/g)) {
     meanings.set(name, comment.replace(/\s*\n\s*\*?\s*/g, ' ').trim());
@@ -103,14 +105,26 @@ export function limitsPage(source, limits) {
     'Every buffer, queue, frame and body has a limit; these are all of them, apart from the ranges of the',
     '[run spec](run-spec.md). They are constants of the release, the same on every process.',
     '',
+    '## Shared by several processes',
+    '',
     '| name | value | meaning |',
     '|---|---|---|',
     ...rows,
+    '',
+    '## Of one part',
+    '',
+    'Constants of the files that use them.',
+    '',
+    '| where | name | value | meaning |',
+    '|---|---|---|---|',
+    ...constants.map(
+      ({ file, name, value, meaning }) => `| \`${file}\` | \`${name}\` | ${amount(name, value)} | ${meaning} |`,
+    ),
   ]);
 }
 
 function amount(name, value) {
-  if (name.endsWith('Bytes')) {
+  if (/bytes$/i.test(name)) {
     for (const [unit, size] of [
       ['GiB', 2 ** 30],
       ['MiB', 2 ** 20],
@@ -119,7 +133,8 @@ function amount(name, value) {
       if (value % size === 0) return `${value / size} ${unit}`;
     }
   }
-  return name.endsWith('Ms') ? `${value / 1000} s` : value.toLocaleString('en-US');
+  if (/ms$/i.test(name)) return value < 1000 ? `${value} ms` : `${value / 1000} s`;
+  return value.toLocaleString('en-US');
 }
 
 function metricsPage() {

@@ -1,10 +1,12 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseRunSpec } from '@clipyard/contracts';
 import { describe, expect, test } from 'vitest';
 import { limitsPage, renderReference } from './docs.mjs';
+import { constantLimits } from './limit-constants.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -20,6 +22,27 @@ describe('generated reference pages', () => {
     const source = 'export const LIMITS = {\n  /** Known, bytes. */\n  aBytes: 2048,\n  b: 1,\n} as const;';
     expect(limitsPage(source, { aBytes: 2048 })).toContain('| `aBytes` | 2 KiB | Known, bytes. |');
     expect(() => limitsPage(source, { aBytes: 2048, b: 1 })).toThrow('b has no comment');
+  });
+
+  test('limits that stand in one file are found with value and comment, and refused without a comment', () => {
+    const tree = mkdtempSync(join(tmpdir(), 'clipyard-limits-'));
+    const write = (text: string) => {
+      mkdirSync(join(tree, 'packages/a/src'), { recursive: true });
+      mkdirSync(join(tree, 'apps'), { recursive: true });
+      writeFileSync(join(tree, 'packages/a/src/b.ts'), text);
+    };
+    try {
+      write(
+        "/** Most of it,\n * bytes. */\nexport const MAX_B_BYTES = 3 << 20;\nconst POLL_MS = 5;\nconst MAX = 'x';\n",
+      );
+      expect(constantLimits(tree)).toEqual([
+        { file: 'packages/a/src/b.ts', name: 'MAX_B_BYTES', value: 3 * 2 ** 20, meaning: 'Most of it, bytes.' },
+      ]);
+      write('const X_LIMIT_MS = 10 * 60_000;\n');
+      expect(() => constantLimits(tree)).toThrow('X_LIMIT_MS has no comment');
+    } finally {
+      rmSync(tree, { recursive: true });
+    }
   });
 });
 

@@ -7,8 +7,9 @@ import { type Lifecycle, type Logger, retry } from '@clipyard/runtime';
 import { Agent } from './agent.js';
 import type { Config } from './config.js';
 
-/** A rank finishes its step, which takes long with a large batch, and what it writes of a checkpoint. */
+/** Time for a rank that is told to stop to finish its step and what it writes of a checkpoint, before SIGTERM, ms. */
 const STOP_GRACE_MS = 30_000;
+/** Time from SIGTERM to SIGKILL, ms. */
 const KILL_GRACE_MS = 5_000;
 /** The database may still be starting, or the API be about to migrate it, ms. */
 const START_LIMIT_MS = 60_000;

@@ -3,6 +3,7 @@ import { backoff, sleep } from '@clipyard/runtime';
 import { createParser } from 'eventsource-parser';
 import type { Transport } from './transport.js';
 
+/** Longest event that a client takes, characters. */
 const MAX_EVENT_CHARS = 8 << 20;
 
 export interface EventStreamOptions {

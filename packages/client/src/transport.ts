@@ -31,6 +31,7 @@ export interface Answer {
   readonly body: unknown;
 }
 
+/** Longest wait before a request is tried again, whatever the server asks for, ms. */
 const MAX_RETRY_AFTER_MS = 10_000;
 
 /** Sends JSON requests: time limits, retries, and problem+json as ClipyardError. */

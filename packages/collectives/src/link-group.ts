@@ -16,6 +16,7 @@ import { ScratchPool } from './scratch-pool.js';
 const SCRATCH_BYTES = 32 << 20;
 /** The channel on which a rank says that it needs nothing more; calls count up from 0 and never reach it. */
 const GOODBYE_CHANNEL = 2 ** 32 - 1;
+/** How long a closing group waits for its goodbyes to leave, ms. */
 const GOODBYE_LIMIT_MS = 1_000;
 /** The longest time that a timer of Node takes. */
 const NO_LIMIT_MS = 2 ** 31 - 1;

@@ -6,6 +6,7 @@ import { tellNode, wakeScheduler } from './messages.js';
 import { moveAttempt, moveJob, moveRank } from './transitions.js';
 
 const BACKOFF_FIRST_MS = 500;
+/** Longest wait before the next attempt of a job, ms. */
 const BACKOFF_MAX_MS = 60_000;
 
 /**

@@ -12,6 +12,7 @@ import { PictureSource, type PictureSourceOptions } from './image/picture-source
 
 /** Longest row of a table, characters. */
 const MAX_ROW_CHARS = 1 << 20;
+/** Largest picture file that is read, bytes. */
 const MAX_IMAGE_BYTES = 256 << 20;
 
 export interface CsvOptions extends PictureSourceOptions {

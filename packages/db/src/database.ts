@@ -14,6 +14,7 @@ export interface DatabaseOptions {
   readonly connectTimeoutMs?: number;
 }
 
+/** Longest wait for a connection to the database, in the pool or to be made, ms. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
 /** Opens the database; it must have been migrated. Throws `database_unavailable`. */
@@ -36,6 +37,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 
 /** Times that a transaction is tried when the database asks for it (deadlock, write conflict). */
 const TRANSACTION_TRIES = 5;
+/** Longest transaction, and longest wait for one, ms. */
 const TRANSACTION_TIMEOUT_MS = 20_000;
 
 export class Database {

@@ -17,6 +17,7 @@ export interface QueueBackend {
 
 /** Keys of ours in a Redis that others may use too. */
 const REDIS_PREFIX = 'clipyard';
+/** Time to connect to Redis, ms. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
 export async function chooseBackend(choice: BackendChoice): Promise<QueueBackend> {

@@ -38,10 +38,12 @@ export interface MessageBusDeps {
   readonly onError: (error: Error, queue: string) => void;
 }
 
-/** Tries of a message before it is given up, with delays that double from 100 ms to 5 s: about four hours. */
+/** Tries of a message before it is given up: about four hours with delays that double from 100 ms to 5 s. */
 const TRIES = 3000;
+/** Time for the store of the queues to answer one call, ms. */
 const CALL_TIMEOUT_MS = 5000;
 const FIRST_DELAY_MS = 100;
+/** Longest wait before a message is tried again, ms. */
 const MAX_DELAY_MS = 5000;
 /** Handled messages are remembered so that one that is published twice is handled once. */
 const KEEP_HANDLED = { age: 3600, count: 1000 };

@@ -1,7 +1,8 @@
 import { fieldError } from '@clipyard/contracts';
 
-/** Longest key, in UTF-8 bytes, and longest segment of one (what common file systems take). */
+/** Longest key, in UTF-8 bytes. */
 const KEY_BYTES = 1024;
+/** Longest segment of a key, in UTF-8 bytes: what common file systems take. */
 const SEGMENT_BYTES = 255;
 
 /** Segment under which unfinished writes lie; no key may begin with it. */

@@ -1,5 +1,6 @@
 import { type ClipyardError, ERRORS } from '@clipyard/contracts';
 
+/** Longest value that is repeated in an error, characters. */
 const MAX_VALUE_CHARS = 200;
 
 /** An error for people: what it is, then each field with its value and the remedy. */

@@ -20,6 +20,7 @@ export interface Stack {
 }
 
 const DEFAULT_PORT = 7070;
+/** Time for API and worker to be ready, ms. */
 const READY_TIMEOUT_MS = 60_000;
 
 /** Starts database, API with scheduler, and one worker, each told when it is ready; undoes everything when one fails. */

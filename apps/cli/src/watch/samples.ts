@@ -6,6 +6,7 @@ import type { Terminal } from '../output/terminal.js';
 import { halfBlocks } from './picture.js';
 
 const PICTURE_COLUMNS = 20;
+/** Predictions shown with a picture. */
 const MAX_PREDICTIONS = 3;
 
 /** Three samples, of classes never shown in training too where there are any. */

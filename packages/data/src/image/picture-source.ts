@@ -2,6 +2,7 @@ import type { Augmentation, ReadOptions } from '../dataset.js';
 import { cropPicture, decodeOrKeep } from './decode.js';
 import type { DecodedPicture } from './resample.js';
 
+/** Decoded pictures that a rank keeps for the next time, bytes. */
 const DEFAULT_CACHE_BYTES = 128 << 20;
 
 export interface PictureSourceOptions {

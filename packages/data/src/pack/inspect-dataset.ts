@@ -2,8 +2,9 @@ import { type Cancellable, ClipyardError } from '@clipyard/contracts';
 import { type Dataset, isBadSample } from '../dataset.js';
 import { EventLoopTurns } from '../event-loop-turns.js';
 
-/** Samples read at once, and messages of bad ones that are kept. */
+/** Samples read at once. */
 const READ_CONCURRENCY = 16;
+/** Messages of bad samples that are kept. */
 const MAX_EXAMPLES = 10;
 
 export interface InspectOptions extends Cancellable {

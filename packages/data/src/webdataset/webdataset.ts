@@ -9,11 +9,13 @@ import { loadTarIndex } from './index-cache.js';
 import { groupSamples, type ShardSample } from './shard.js';
 import { damaged, type TarMember } from './tar-index.js';
 
-/** Largest picture and caption file that is read, bytes. */
+/** Largest picture file that is read, bytes. */
 const MAX_IMAGE_BYTES = 256 << 20;
+/** Largest caption file that is read, bytes. */
 const MAX_CAPTION_BYTES = 1 << 20;
-/** Shards indexed at once, and captions read at once. */
+/** Shards indexed at once. */
 const INDEX_CONCURRENCY = 4;
+/** Captions read at once. */
 const CAPTION_CONCURRENCY = 32;
 
 export interface WebDatasetOptions extends PictureSourceOptions {

@@ -28,6 +28,7 @@ export interface EmbeddedPostgresOptions {
   readonly orphanGraceMs?: number;
 }
 
+/** Time for the embedded PostgreSQL to start, ms. */
 const START_TIMEOUT_MS = 60_000;
 const POLL_MS = 15;
 /** Between two looks whether the server still runs. */

@@ -12,6 +12,7 @@ interface OpenProgram {
   readonly tensors: Map<string, ort.Tensor>;
 }
 
+/** Tensors over shared memory that the thread of the engine keeps for the next run. */
 const MAX_CACHED_TENSORS = 8192;
 const regions = new Map<number, ArrayBuffer>();
 const programs = new Map<number, OpenProgram>();
