@@ -70,7 +70,7 @@ describe('data', () => {
     expect(await run('data', 'pack', folder, '--out', join(home, 'data', 'squares'))).toBe(0);
     expect(terminal.text).toMatch(/train: 2 samples, .*in a run spec: squares\/train-00000\.tar/);
     expect(await run('data', 'index', 'squares/train-00000.tar')).toBe(0);
-    expect(terminal.lines.at(-1)).toBe('2 samples in 1 files');
+    expect(terminal.lines.at(-1)).toBe('2 samples in 1 file');
     terminal.lines.length = 0;
     expect(await run('data', 'inspect', join(home, 'data', 'squares', 'train-00000.tar'), '--json')).toBe(0);
     expect(JSON.parse(terminal.text)).toMatchObject({ samples: 2, shards: 1, bad: 0, captions: { distinct: 2 } });

@@ -29,7 +29,10 @@ describe('state machines', () => {
         if (transitions[from]!.includes(to)) check(from, to);
         else
           expect(() => check(from, to), `${from} to ${to}`).toThrow(
-            expect.objectContaining({ code: 'job_state_conflict' }),
+            expect.objectContaining({
+              code: 'job_state_conflict',
+              fields: [{ path: 'state', message: expect.any(String), value: from, remedy: expect.any(String) }],
+            }),
           );
       }
     },

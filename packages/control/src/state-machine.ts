@@ -1,7 +1,7 @@
 import {
   ATTEMPT_TRANSITIONS,
   type AttemptState,
-  ClipyardError,
+  fieldError,
   JOB_TRANSITIONS,
   type JobState,
   RANK_TRANSITIONS,
@@ -30,9 +30,12 @@ function assertTransition<S extends string>(
   to: S,
 ): void {
   if (transitions[from].includes(to)) return;
-  const legal = transitions[from].length === 0 ? 'nothing: it has ended' : transitions[from].join(', ');
-  throw new ClipyardError(
-    'job_state_conflict',
-    `A ${kind} that is ${from} cannot become ${to}; it can become ${legal}`,
-  );
+  const legal = transitions[from];
+  throw fieldError('job_state_conflict', {
+    path: 'state',
+    message: `the ${kind} is ${from} and cannot become ${to}`,
+    value: from,
+    remedy:
+      legal.length === 0 ? `It has ended; nothing more happens to this ${kind}.` : `It can become ${legal.join(', ')}.`,
+  });
 }

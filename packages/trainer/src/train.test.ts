@@ -287,7 +287,11 @@ describe('a run', () => {
     const store = await openBlobStore(pathToFileURL(directory).href);
     await expect(
       run('a', { spec: { ...spec, optimizer: { lr: 10, betas: [0, 0], eps: 1e-38, weightDecay: 10 } } }),
-    ).rejects.toMatchObject({ code: 'loss_not_finite', message: expect.stringMatching(/step \d+/) });
+    ).rejects.toMatchObject({
+      code: 'loss_not_finite',
+      message: expect.stringMatching(/step \d+/),
+      fields: [{ path: 'optimizer.lr', value: 10, remedy: expect.any(String) }],
+    });
     const kept: string[] = [];
     for await (const { key } of store.list('runs/a/')) if (key.endsWith('manifest.json')) kept.push(key);
     expect(kept.length).toBeGreaterThan(0);

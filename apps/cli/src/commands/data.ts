@@ -62,7 +62,7 @@ export async function indexData(
     terminal.out(
       options.json === true
         ? JSON.stringify({ samples: dataset.size, shards })
-        : `${formatCount(dataset.size)} samples in ${formatCount(shards)} files`,
+        : `${formatCount(dataset.size)} samples in ${formatCount(shards)} ${shards === 1 ? 'file' : 'files'}`,
     );
   } finally {
     await dataset.close();

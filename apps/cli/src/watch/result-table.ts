@@ -10,7 +10,7 @@ export function resultPairs(job: Job, checkpoint: Checkpoint | undefined): [stri
     ['state', job.state],
     [
       'steps',
-      `${job.step}${job.totalSteps === null ? '' : ` of ${job.totalSteps}`}, global batch ${job.spec.batch.global}, ${job.worldSize ?? '-'} ranks`,
+      `${job.step}${job.totalSteps === null ? '' : ` of ${job.totalSteps}`}, global batch ${job.spec.batch.global}, ${job.worldSize ?? '-'} ${job.worldSize === 1 ? 'rank' : 'ranks'}`,
     ],
   ];
   if (job.startedAt !== null && job.finishedAt !== null) {

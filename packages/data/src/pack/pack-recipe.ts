@@ -32,7 +32,7 @@ export async function loadPackRecipe(path: string): Promise<PackRecipe> {
       path: 'recipe',
       message: `there is no recipe at ${file}`,
       value: path,
-      remedy: `Name a folder with a \`${RECIPE_FILE}\`, such as examples/emoji.`,
+      remedy: `Name a folder with a \`${RECIPE_FILE}\`, such as examples/emoji, or with pictures and their captions beside them as .txt.`,
     });
   }
   const { default: recipe } = (await import(pathToFileURL(resolve(file)).href)) as { default?: unknown };

@@ -109,14 +109,14 @@ export class TrainStep {
         { dImage_bD: this.dImage_bD, dText_bD: this.dText_bD },
       ),
     );
-    if (!Number.isFinite(loss)) throw notFinite('loss', loss, learningRate, step);
+    if (!Number.isFinite(loss)) throw notFinite('loss', loss, this.options.optimizer.lr, step);
 
     await timer.time('backward', () => this.backward(batch));
     state.logitScaleGradient = dLogitScale;
 
     await timer.time('communicate', () => group.reduceScatter(state.gradients, state.sliceGradients, { signal }));
     const norm = await timer.time('communicate', () => gradientNorm(state.sliceGradients, group, { signal }));
-    if (!Number.isFinite(norm)) throw notFinite('gradient norm', norm, learningRate, step);
+    if (!Number.isFinite(norm)) throw notFinite('gradient norm', norm, this.options.optimizer.lr, step);
 
     await timer.time('optimizer', () => this.update(learningRate, step, norm));
     await timer.time('communicate', () => group.allGather(state.sliceParameters, state.parameters, { signal }));
@@ -244,7 +244,7 @@ type Towers =
   /** Several: encoded again for the backward pass; `scratch` takes one micro-batch's gradients. */
   | { readonly kind: 'cached'; readonly encoder: Program; readonly backward: Program; readonly scratch: Float32Array };
 
-function notFinite(what: string, value: number, learningRate: number, step: number): ClipyardError {
+function notFinite(what: string, value: number, peakRate: number, step: number): ClipyardError {
   return new ClipyardError(
     'loss_not_finite',
     `The ${what} of step ${step + 1} is ${value}; the weights of step ${step} are unchanged and the last checkpoint is good. Lower optimizer.lr, lengthen schedule.warmupSteps, or set optimizer.clipNorm (1.0 is usual).`,
@@ -253,7 +253,7 @@ function notFinite(what: string, value: number, learningRate: number, step: numb
         {
           path: 'optimizer.lr',
           message: `the ${what} is ${value} at step ${step + 1}`,
-          value: learningRate,
+          value: peakRate,
           remedy: 'Lower it, lengthen the warm-up, or clip gradients.',
         },
       ],
