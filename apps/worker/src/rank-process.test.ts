@@ -17,7 +17,7 @@ async function launch(source: string, onOutput: RankProcessEvents['onOutput'] = 
   const script = join(directory, 'rank.mjs');
   await writeFile(script, `process.on('message', () => {});\n${source}\nprocess.send({ type: 'ready' });`);
   return await new Promise((resolve) => {
-    const options = { script, environment: {}, stopGraceMs: 100, killGraceMs: 100 };
+    const options = { script, environment: {}, stopGraceMs: 100, killGraceMs: 1000 };
     const rank: RankProcess = new RankProcess(
       { onMessage: ({ type }) => void (type === 'ready' && resolve(rank)), onOutput },
       options,
