@@ -1,6 +1,6 @@
 import { ClipyardError, type RankStart } from '@clipyard/contracts';
-import type { Fence, NodeControl, NodeMessage, NodeRegistration, RankKey } from '@clipyard/control';
-import { type Logger, sleep } from '@clipyard/runtime';
+import type { Fence, NodeControl, NodeLease, NodeMessage, NodeRegistration, RankKey } from '@clipyard/control';
+import { deferred, type Logger, sleep } from '@clipyard/runtime';
 import { untilAnswered } from './control-retry.js';
 import type { RankProcessOptions } from './rank-process.js';
 import { RankSession } from './rank-session.js';
@@ -29,8 +29,8 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #sessions = new Map<string, RankSession>();
   readonly #closing = new AbortController();
-  #nodeId = '';
-  #leaseMs = 0;
+  readonly #replaced = deferred<ClipyardError>();
+  #held: NodeLease = { nodeId: '', registration: '', leaseMs: 0 };
   #subscription: { close(): Promise<void> } | undefined;
   #lease: Promise<void> = Promise.resolve();
   #closed: Promise<void> | undefined;
@@ -54,7 +54,12 @@ export class Agent {
   }
 
   get nodeId(): string {
-    return this.#nodeId;
+    return this.#held.nodeId;
+  }
+
+  /** Resolves when another worker has registered under this name: the ranks are killed, and the worker should end. */
+  get replaced(): Promise<ClipyardError> {
+    return this.#replaced.promise;
   }
 
   /** The ranks that run here. */
@@ -71,7 +76,7 @@ export class Agent {
   async #close(): Promise<void> {
     const { control, logger } = this.#deps;
     try {
-      await control.drain(this.#nodeId);
+      await control.drain(this.#held);
     } catch (error) {
       logger.warn(
         { reason: (error as Error).message },
@@ -85,15 +90,15 @@ export class Agent {
     await Promise.all(sessions.map(({ ended }) => ended));
     this.#closing.abort(new ClipyardError('cancelled', 'The worker is shutting down'));
     await this.#lease;
-    await control.deregister(this.#nodeId);
+    await control.deregister(this.#held);
   }
 
   async #register(): Promise<void> {
     const { control, logger } = this.#deps;
-    const { nodeId, leaseMs } = await control.register(this.#options.registration);
-    this.#leaseMs = leaseMs;
-    if (nodeId !== this.#nodeId || this.#subscription === undefined) {
-      this.#nodeId = nodeId;
+    const before = this.#held.nodeId;
+    this.#held = await control.register(this.#options.registration);
+    const { nodeId, leaseMs } = this.#held;
+    if (nodeId !== before || this.#subscription === undefined) {
       await this.#subscription?.close();
       this.#subscription = await control.consume(nodeId, (message) => this.#handle(message));
     }
@@ -107,11 +112,15 @@ export class Agent {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
-        await sleep(this.#leaseMs / 3, { signal });
-        await control.renewLease(this.#nodeId);
+        await sleep(this.#held.leaseMs / 3, { signal });
+        await control.renewLease(this.#held);
         await this.#reconcile();
       } catch (error) {
         if (signal.aborted) return;
+        if (error instanceof ClipyardError && error.code === 'node_replaced') {
+          await this.#giveWay(error);
+          return;
+        }
         if (error instanceof ClipyardError && error.code === 'node_lost') await this.#startOver(error);
         else logger.warn({ reason: (error as Error).message }, 'the lease could not be renewed; trying again');
       }
@@ -133,6 +142,16 @@ export class Agent {
     }
   }
 
+  /** The node is another worker's now, and its ranks were ended as lost. */
+  async #giveWay(error: ClipyardError): Promise<void> {
+    const sessions = [...this.#sessions.values()];
+    this.#deps.logger.error({ reason: error.message, ranks: sessions.length }, 'another worker has this node');
+    await this.#subscription?.close();
+    for (const session of sessions) session.kill(error);
+    await Promise.all(sessions.map(({ ended }) => ended));
+    this.#replaced.resolve(error);
+  }
+
   async #handle(message: NodeMessage): Promise<void> {
     switch (message.type) {
       case 'launch':
@@ -147,7 +166,7 @@ export class Agent {
   /** Launches the ranks of the attempt that belong here and do not run yet. */
   async #launch(fence: Fence): Promise<void> {
     const { control } = this.#deps;
-    for (const assignment of await control.assignments(this.#nodeId, fence)) {
+    for (const assignment of await control.assignments(this.#held, fence)) {
       const id = rankId(assignment);
       if (this.#sessions.has(id) || this.#closed !== undefined) continue;
       const session = new RankSession(this.#deps, { ...assignment, ...this.#options.place }, this.#options.process);
@@ -159,7 +178,7 @@ export class Agent {
   /** Catches up on messages that were lost or late. */
   async #reconcile(): Promise<void> {
     const running = [...this.#sessions.values()];
-    const expected = await this.#deps.control.expectedAttempts(this.#nodeId);
+    const expected = await this.#deps.control.expectedAttempts(this.#held);
     for (const session of running) {
       const over = !expected.some((fence) => sameAttempt(fence, session.key));
       if (over && this.#sessions.has(rankId(session.key))) session.stop('its attempt is over');

@@ -63,6 +63,35 @@ it('takes its ranks with it when it is killed, and a new one of its name goes on
   }
 });
 
+it('ends with code 1 when another worker registers under its name, and its ranks with it', {
+  timeout: 2 * PATIENCE_MS,
+}, async () => {
+  const environment = {
+    DATABASE_URL: servers.postgres.url,
+    CLIPYARD_HOME: servers.home,
+    CLIPYARD_SLOTS: '2',
+    CLIPYARD_NODE_NAME: 'twin',
+  };
+  const harness = await AgentHarness.open(servers);
+  try {
+    const first = startWorker(environment);
+    const { job } = await harness.plane.submitJob(spec(100_000));
+    await harness.reach(job.id, 'the first attempt', ({ state }) => state === 'running');
+    const pids = await harness.pidsOf(job.id);
+    const ended = once(first.child, 'exit');
+    const second = startWorker(environment);
+    expect((await ended)[0]).toBe(1);
+    expect(first.output()).toContain('node_replaced');
+    expect(pids.some(isAlive)).toBe(false);
+    await harness.reach(job.id, 'the next attempt', ({ epoch, state }) => epoch === 2 && state === 'running');
+    await harness.plane.cancelJob(job.id);
+    second.child.kill('SIGTERM');
+    expect((await once(second.child, 'exit'))[0]).toBe(0);
+  } finally {
+    await harness.close();
+  }
+});
+
 it('ends with code 1 and names the variable that is wrong', async () => {
   const { child, output } = startWorker({ DATABASE_URL: servers.postgres.url, CLIPYARD_SLOTS: 'two' });
   const [code] = await once(child, 'exit');

@@ -20,7 +20,13 @@ try {
   onSignals(['SIGINT', 'SIGTERM'], drain, { forceAfterMs: DRAIN_LIMIT_MS, onForce });
   // Whoever started us on an IPC channel is gone, without having been able to tell us to end.
   process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
-  const { nodeId } = await startApp({ logger, lifecycle }, config);
+  const agent = await startApp({ logger, lifecycle }, config);
+  const { nodeId } = agent;
+  void agent.replaced.then(async ({ code, message, fields }) => {
+    logger.fatal({ code, fields }, message);
+    await lifecycle.close();
+    process.exit(1);
+  });
   logger.info({ nodeId, slots: config.slots, event: 'ready' }, 'ready');
   process.send?.({ type: 'ready', nodeId });
 } catch (error) {

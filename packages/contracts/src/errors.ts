@@ -110,6 +110,12 @@ export const ERRORS = {
   engine_failed: { status: 500, retryable: true, fault: 'infrastructure', title: 'The compute engine failed' },
   port_taken: { status: 500, retryable: false, fault: 'user', title: 'The port is in use' },
   node_too_old: { status: 500, retryable: false, fault: 'user', title: 'This Node.js is too old' },
+  node_replaced: {
+    status: 409,
+    retryable: false,
+    fault: 'user',
+    title: 'Another worker registered under the name of this node',
+  },
   config_invalid: { status: 500, retryable: false, fault: 'user', title: 'The configuration is not valid' },
   database_unavailable: {
     status: 503,

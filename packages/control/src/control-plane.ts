@@ -64,6 +64,14 @@ export interface NodeRegistration {
   readonly slots: number;
 }
 
+/** A worker's hold on its node: void once another worker registers under the name. */
+export interface NodeLease {
+  /** Stays the same when a node of the name registers again. */
+  readonly nodeId: string;
+  readonly registration: string;
+  readonly leaseMs: number;
+}
+
 /** Work for a node, carried by the queue; handling one twice does no harm. */
 export type NodeMessage =
   | { readonly type: 'launch'; readonly jobId: string; readonly epoch: number }
@@ -91,19 +99,22 @@ export type RankEnd =
 /** What a worker needs of the control plane. Every write of a rank carries its fence. */
 export interface NodeControl {
   /** Registers or takes over the node with its slots; the lease runs by the database's clock. Ranks left from an earlier life of the node are ended as lost. */
-  register(registration: NodeRegistration): Promise<{ nodeId: string; leaseMs: number }>;
-  /** Throws `node_lost` when the lease ran out and the node was given up: register again. */
-  renewLease(nodeId: string): Promise<void>;
-  /** No more ranks are placed on the node; those it has go on. */
-  drain(nodeId: string): Promise<void>;
+  register(registration: NodeRegistration): Promise<NodeLease>;
+  /**
+   * Throws `node_lost` when the lease ran out and the node was given up: register again; and `node_replaced` when another
+   * worker has the node now: end.
+   */
+  renewLease(lease: NodeLease): Promise<void>;
+  /** No more ranks are placed on the node; those it has go on. Does nothing to a node that another worker has. */
+  drain(lease: NodeLease): Promise<void>;
   /** Marks the node as stopped; its ranks have ended. */
-  deregister(nodeId: string): Promise<void>;
+  deregister(lease: NodeLease): Promise<void>;
   /** Delivers the messages for this node until closed; a handler that throws is tried again. */
   consume(nodeId: string, handle: (message: NodeMessage) => Promise<void>): Promise<{ close(): Promise<void> }>;
-  /** The ranks of an attempt that belong on this node; empty when the attempt is over or unknown. */
-  assignments(nodeId: string, fence: Fence): Promise<readonly RankAssignment[]>;
+  /** The ranks of an attempt that belong on this node (throws `node_replaced` when it is another worker's); empty when the attempt is over or unknown. */
+  assignments(lease: NodeLease, fence: Fence): Promise<readonly RankAssignment[]>;
   /** Attempts that this node should still run, to reconcile with what it does run. */
-  expectedAttempts(nodeId: string): Promise<readonly Fence[]>;
+  expectedAttempts(lease: NodeLease): Promise<readonly Fence[]>;
   recordRankState(
     key: RankKey,
     state: RankState,

@@ -1,9 +1,9 @@
-import { ClipyardError, LIMITS, type RunSpec } from '@clipyard/contracts';
-import type { Database } from '@clipyard/db';
+import { ClipyardError, fieldError, LIMITS, type RunSpec } from '@clipyard/contracts';
+import type { Database, Repositories } from '@clipyard/db';
 import { type MessageBus, nodeQueue } from '@clipyard/queue';
 import { newId } from '@clipyard/runtime';
 import { endRanks } from './attempt-end.js';
-import type { NodeControl, NodeMessage } from './control-plane.js';
+import type { NodeControl, NodeLease, NodeMessage } from './control-plane.js';
 import { hasEnded, isFinalRank, stale } from './fence.js';
 import { endRanksOf } from './leases.js';
 import {
@@ -38,28 +38,42 @@ export function createNodeControl(deps: NodeControlDeps, options: NodeControlOpt
         return node?.id;
       });
       if (known !== undefined) await endRanksOf(database, known, `node ${data.name} was started anew`);
-      const nodeId = await database.transaction((tx) => tx.nodes.register(newId('node'), data, slots, leaseMs));
-      return { nodeId, leaseMs };
+      const registration = newId('reg');
+      const nodeId = await database.transaction((tx) =>
+        tx.nodes.register(newId('node'), registration, data, slots, leaseMs),
+      );
+      return { nodeId, registration, leaseMs };
     },
 
-    async renewLease(nodeId) {
-      if (await database.transaction((tx) => tx.nodes.renewLease(nodeId, leaseMs))) return;
+    async renewLease({ nodeId, registration }) {
+      const renewed = await database.transaction(async (tx) => {
+        await assertHeld(tx, { nodeId, registration });
+        return await tx.nodes.renewLease(nodeId, leaseMs);
+      });
+      if (renewed) return;
       throw new ClipyardError('node_lost', `The lease of node ${nodeId} ran out, or it was stopped; register again`);
     },
 
-    async drain(nodeId) {
-      await database.transaction((tx) => tx.nodes.setState(nodeId, 'draining'));
+    async drain(lease) {
+      await database.transaction(async (tx) => {
+        if (await isHeld(tx, lease)) await tx.nodes.setState(lease.nodeId, 'draining');
+      });
     },
 
-    async deregister(nodeId) {
-      await database.transaction((tx) => tx.nodes.setState(nodeId, 'stopped'));
-      await endRanksOf(database, nodeId, 'its node was stopped');
+    async deregister(lease) {
+      const mine = await database.transaction(async (tx) => {
+        const held = await isHeld(tx, lease);
+        if (held) await tx.nodes.setState(lease.nodeId, 'stopped');
+        return held;
+      });
+      if (mine) await endRanksOf(database, lease.nodeId, 'its node was stopped');
     },
 
     consume: (nodeId, handle) => bus.consume(nodeQueue<NodeMessage>(nodeId), handle),
 
-    async assignments(nodeId, fence) {
+    async assignments({ nodeId, registration }, fence) {
       return await database.read(async (db) => {
+        await assertHeld(db, { nodeId, registration });
         const job = await db.jobs.find(fence.jobId);
         const attempt = await db.attempts.find(fence.jobId, fence.epoch);
         if (job === null || attempt === null || job.epoch !== fence.epoch) return [];
@@ -81,8 +95,9 @@ export function createNodeControl(deps: NodeControlDeps, options: NodeControlOpt
       });
     },
 
-    async expectedAttempts(nodeId) {
+    async expectedAttempts({ nodeId, registration }) {
       return await database.read(async (db) => {
+        await assertHeld(db, { nodeId, registration });
         const fences = new Map<string, { jobId: string; epoch: number }>();
         for (const { jobId, epoch } of await db.attempts.unfinishedOn(nodeId)) {
           const attempt = await db.attempts.find(jobId, epoch);
@@ -120,4 +135,19 @@ export function createNodeControl(deps: NodeControlDeps, options: NodeControlOpt
       });
     },
   };
+}
+
+type Hold = Pick<NodeLease, 'nodeId' | 'registration'>;
+
+async function isHeld(db: Repositories, { nodeId, registration }: Hold): Promise<boolean> {
+  return (await db.nodes.find(nodeId))?.registration === registration;
+}
+
+async function assertHeld(db: Repositories, hold: Hold): Promise<void> {
+  if (await isHeld(db, hold)) return;
+  throw fieldError('node_replaced', {
+    path: 'CLIPYARD_NODE_NAME',
+    message: `names a node (${hold.nodeId}) that another worker has registered since`,
+    remedy: 'Give each worker a name of its own.',
+  });
 }

@@ -4,7 +4,7 @@ import { parseRunSpec, type RunSpec, type RunSpecInput } from '@clipyard/contrac
 import { bootTestDatabase, type Database, openDatabase, type TestDatabase } from '@clipyard/db';
 import { MessageBus } from '@clipyard/queue';
 import { createLogger, freePort, Lifecycle } from '@clipyard/runtime';
-import type { ControlPlane, Fence, NodeControl, NodeMessage } from './control-plane.js';
+import type { ControlPlane, Fence, NodeControl, NodeLease, NodeMessage } from './control-plane.js';
 import { createControlPlane } from './create-control-plane.js';
 import { createNodeControl } from './create-node-control.js';
 import { createScheduler, type Scheduler } from './scheduler.js';
@@ -80,10 +80,10 @@ export class Harness {
   /** A node whose messages are collected. */
   async node(name: string, slots: number, pool = 'default'): Promise<TestNode> {
     const registration = { name, pool, host: 'localhost', version: '0.1.0', engines: ['cpu'], slots };
-    const { nodeId } = await this.nodes.register(registration);
+    const lease = await this.nodes.register(registration);
     const messages: NodeMessage[] = [];
-    await this.nodes.consume(nodeId, async (message) => void messages.push(message));
-    return { nodeId, messages };
+    await this.nodes.consume(lease.nodeId, async (message) => void messages.push(message));
+    return { nodeId: lease.nodeId, lease, messages };
   }
 
   /** Takes all ranks of an attempt to a state that is not final. */
@@ -103,6 +103,7 @@ export class Harness {
 
 export interface TestNode {
   readonly nodeId: string;
+  readonly lease: NodeLease;
   readonly messages: NodeMessage[];
 }
 

@@ -3,6 +3,7 @@ export type {
   Fence,
   LogEntry,
   NodeControl,
+  NodeLease,
   NodeMessage,
   NodeRegistration,
   RankAssignment,

@@ -67,14 +67,14 @@ describe.each(BACKENDS)('recovery, $name', ({ kind, skip }) => {
       );
       await end(id, 1, 1, lost);
       await expect.poll(stopsOf(id), WAIT).toMatchObject([{ jobId: id, epoch: 1 }]);
-      expect(await harness.nodes.assignments(node.nodeId, { jobId: id, epoch: 1 })).toEqual([]);
+      expect(await harness.nodes.assignments(node.lease, { jobId: id, epoch: 1 })).toEqual([]);
       expect((await harness.plane.listAttempts(id))[0]!.state).toBe('stopping');
       await end(id, 1, 0, failed('link_closed'));
       await reach(id, 'starting', 2);
       const [second, first] = await harness.plane.listAttempts(id);
       expect(first).toMatchObject({ state: 'failed', error: { code: 'rank_lost' } });
       expect(second).toMatchObject({ epoch: 2, state: 'starting', worldSize: 2 });
-      const [assignment] = await harness.nodes.assignments(node.nodeId, { jobId: id, epoch: 2 });
+      const [assignment] = await harness.nodes.assignments(node.lease, { jobId: id, epoch: 2 });
       expect(assignment!.checkpoints).toEqual([{ step: 10, prefix: `runs/${id}/step-10`, manifestSha256: 'ab' }]);
       expect((await harness.plane.getJob(id)).restarts).toEqual({ infrastructure: 1, user: 0 });
     },
@@ -138,7 +138,7 @@ describe.each(BACKENDS)('recovery, $name', ({ kind, skip }) => {
     await reach(job.id, 'starting', 1);
     const leave = (leaseMs: number) => harness.database.transaction((tx) => tx.nodes.renewLease(dying.nodeId, leaseMs));
     await leave(1500);
-    await harness.nodes.renewLease(dying.nodeId);
+    await harness.nodes.renewLease(dying.lease);
     await new Promise((resolve) => setTimeout(resolve, 1800));
     expect(await harness.plane.getJob(job.id)).toMatchObject({ state: 'starting', epoch: 1 });
     await leave(0);
@@ -149,11 +149,11 @@ describe.each(BACKENDS)('recovery, $name', ({ kind, skip }) => {
     const seen = (await harness.plane.listNodes()).find(({ id }) => id === dying.nodeId)!;
     expect(seen.state).toBe('lost');
     expect(seen.slots.every(({ jobId }) => jobId === null)).toBe(true);
-    await expect(harness.nodes.renewLease(dying.nodeId)).rejects.toMatchObject({ code: 'node_lost' });
+    await expect(harness.nodes.renewLease(dying.lease)).rejects.toMatchObject({ code: 'node_lost' });
     await harness.node('fresh', 2, 'short');
     await reach(job.id, 'starting', 2);
-    await harness.node('dying', 2, 'short');
-    await harness.nodes.renewLease(dying.nodeId);
+    const back = await harness.node('dying', 2, 'short');
+    await harness.nodes.renewLease(back.lease);
   });
 
   it.skipIf(skip)('ends the ranks of an earlier life when a node registers again, under the same id', async () => {
@@ -162,6 +162,20 @@ describe.each(BACKENDS)('recovery, $name', ({ kind, skip }) => {
     expect(again.nodeId).toBe(node.nodeId);
     await reach(id, 'starting', 2);
     expect((await harness.plane.listAttempts(id))[1]!.error).toMatchObject({ code: 'rank_lost' });
+  });
+
+  it.skipIf(skip)('takes a node from a worker when another registers under its name', async () => {
+    const id = await started();
+    const again = await harness.node('a', 2);
+    const replaced = { code: 'node_replaced', fields: [{ path: 'CLIPYARD_NODE_NAME' }] };
+    await expect(harness.nodes.renewLease(node.lease)).rejects.toMatchObject(replaced);
+    await expect(harness.nodes.assignments(node.lease, { jobId: id, epoch: 2 })).rejects.toMatchObject(replaced);
+    await harness.nodes.drain(node.lease);
+    await harness.nodes.deregister(node.lease);
+    await harness.nodes.renewLease(again.lease);
+    const seen = (await harness.plane.listNodes()).find(({ id: nodeId }) => nodeId === again.nodeId)!;
+    expect(seen.state).toBe('ready');
+    await reach(id, 'starting', 2);
   });
 
   it.skipIf(skip)('cancels a waiting job at once, and a started one by stopping its ranks', async () => {

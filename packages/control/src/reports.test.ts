@@ -2,10 +2,11 @@ import { LIMITS } from '@clipyard/contracts';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { allocateGang } from './allocation.js';
 import type { RankKey } from './control-plane.js';
-import { Harness, type Servers, spec, startServers } from './harness.js';
+import { Harness, type Servers, spec, startServers, type TestNode } from './harness.js';
 
 let servers: Servers;
 let harness: Harness;
+let node: TestNode;
 
 beforeAll(async () => {
   servers = await startServers('postgres');
@@ -14,7 +15,7 @@ afterAll(() => servers.close());
 beforeEach(async () => {
   await servers.database.reset();
   harness = await Harness.open(servers);
-  await harness.node('a', 4);
+  node = await harness.node('a', 4);
 });
 afterEach(() => harness.close());
 
@@ -206,10 +207,9 @@ describe('reports of ranks', () => {
 
   it('tell a node which attempts it should run', async () => {
     const key = await running();
-    const { id } = (await harness.plane.listNodes())[0]!;
-    expect(await harness.nodes.expectedAttempts(id)).toEqual([{ jobId: key.jobId, epoch: 1 }]);
+    expect(await harness.nodes.expectedAttempts(node.lease)).toEqual([{ jobId: key.jobId, epoch: 1 }]);
     await harness.plane.cancelJob(key.jobId);
-    expect(await harness.nodes.expectedAttempts(id)).toEqual([]);
+    expect(await harness.nodes.expectedAttempts(node.lease)).toEqual([]);
   });
 });
 

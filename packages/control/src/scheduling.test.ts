@@ -36,8 +36,8 @@ describe.each(BACKENDS)('the scheduler, $name', ({ kind, skip }) => {
     const [attempt] = await one.plane.listAttempts(job.id);
     expect(attempt).toMatchObject({ epoch: 1, state: 'starting', worldSize: 2 });
     expect(attempt!.ranks.map(({ state }) => state)).toEqual(['assigned', 'assigned']);
-    const [mine] = await one.nodes.assignments(a.nodeId, { jobId: job.id, epoch: 1 });
-    const [theirs] = await one.nodes.assignments(b.nodeId, { jobId: job.id, epoch: 1 });
+    const [mine] = await one.nodes.assignments(a.lease, { jobId: job.id, epoch: 1 });
+    const [theirs] = await one.nodes.assignments(b.lease, { jobId: job.id, epoch: 1 });
     expect(mine!.secret).toMatch(/^[\w-]{43}$/);
     expect(theirs!.secret).toBe(mine!.secret);
     expect([mine!.rank, theirs!.rank].sort()).toEqual([0, 1]);
@@ -103,9 +103,9 @@ describe.each(BACKENDS)('the scheduler, $name', ({ kind, skip }) => {
   it.skipIf(skip)('leaves draining, lost and foreign nodes alone', async () => {
     await one.node('elsewhere', 4, 'other');
     const gone = await one.node('gone', 4);
-    await one.nodes.deregister(gone.nodeId);
+    await one.nodes.deregister(gone.lease);
     const draining = await one.node('draining', 4);
-    await one.nodes.drain(draining.nodeId);
+    await one.nodes.drain(draining.lease);
     await one.scheduler();
     const { job } = await one.plane.submitJob(spec());
     await new Promise((resolve) => setTimeout(resolve, 600));

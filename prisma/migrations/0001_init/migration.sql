@@ -68,6 +68,7 @@ CREATE TABLE "node" (
     "host" TEXT NOT NULL,
     "version" TEXT NOT NULL,
     "engines" TEXT[],
+    "registration" TEXT NOT NULL,
     "lease_expires_at" TIMESTAMPTZ(3) NOT NULL,
     "registered_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 

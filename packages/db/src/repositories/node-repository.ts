@@ -42,13 +42,13 @@ export class NodeRepository {
   }
 
   /** Makes the node ready with a fresh lease and `slots` slots; the row is made or taken over by its name. Returns the id. */
-  async register(id: string, data: NodeData, slots: number, leaseMs: number): Promise<string> {
+  async register(id: string, registration: string, data: NodeData, slots: number, leaseMs: number): Promise<string> {
     const rows = await this.#client.$queryRaw<{ id: string }[]>`
-      INSERT INTO node (id, name, pool, state, host, version, engines, lease_expires_at)
+      INSERT INTO node (id, name, pool, state, host, version, engines, registration, lease_expires_at)
       VALUES (${id}, ${data.name}, ${data.pool}, 'ready', ${data.host}, ${data.version}, ${[...data.engines]}::text[],
-              clock_timestamp() + make_interval(secs => ${leaseMs / 1000}))
+              ${registration}, clock_timestamp() + make_interval(secs => ${leaseMs / 1000}))
       ON CONFLICT (name) DO UPDATE SET pool = excluded.pool, state = 'ready', host = excluded.host,
-        version = excluded.version, engines = excluded.engines, lease_expires_at = excluded.lease_expires_at,
+        version = excluded.version, engines = excluded.engines, registration = excluded.registration, lease_expires_at = excluded.lease_expires_at,
         registered_at = clock_timestamp()
       RETURNING id`;
     const nodeId = rows[0]!.id;
