@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Agent } from './agent.js';
-import { AgentHarness, isAlive, PATIENCE_MS, type Servers, spec, startServers } from './agent-harness.js';
-import { DatabaseProxy } from './database-proxy.js';
+import { AgentHarness, isAlive, PATIENCE_MS, type Servers, spec, startServers } from './test-agent-harness.js';
+import { DatabaseProxy } from './test-database-proxy.js';
 
 const WAIT = { timeout: PATIENCE_MS, interval: 50 };
 

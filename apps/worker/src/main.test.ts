@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { AgentHarness, isAlive, PATIENCE_MS, type Servers, spec, startServers } from './agent-harness.js';
+import { AgentHarness, isAlive, PATIENCE_MS, type Servers, spec, startServers } from './test-agent-harness.js';
 
 /** The worker as a process of its own, as built. */
 const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
@@ -18,6 +18,13 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
+const environmentOf = (name: string) => ({
+  DATABASE_URL: servers.postgres.url,
+  CLIPYARD_HOME: servers.home,
+  CLIPYARD_SLOTS: '2',
+  CLIPYARD_NODE_NAME: name,
+});
+
 function startWorker(environment: NodeJS.ProcessEnv): { child: ChildProcess; output: () => string } {
   const child = spawn(process.execPath, [MAIN], { env: environment, stdio: ['ignore', 'pipe', 'inherit'] });
   children.push(child);
@@ -31,12 +38,7 @@ function startWorker(environment: NodeJS.ProcessEnv): { child: ChildProcess; out
 it('takes its ranks with it when it is killed, and a new one of its name goes on', {
   timeout: 2 * PATIENCE_MS,
 }, async () => {
-  const environment = {
-    DATABASE_URL: servers.postgres.url,
-    CLIPYARD_HOME: servers.home,
-    CLIPYARD_SLOTS: '2',
-    CLIPYARD_NODE_NAME: 'a',
-  };
+  const environment = environmentOf('a');
   const harness = await AgentHarness.open(servers);
   try {
     const first = startWorker(environment);
@@ -66,12 +68,7 @@ it('takes its ranks with it when it is killed, and a new one of its name goes on
 it('ends with code 1 when another worker registers under its name, and its ranks with it', {
   timeout: 2 * PATIENCE_MS,
 }, async () => {
-  const environment = {
-    DATABASE_URL: servers.postgres.url,
-    CLIPYARD_HOME: servers.home,
-    CLIPYARD_SLOTS: '2',
-    CLIPYARD_NODE_NAME: 'twin',
-  };
+  const environment = environmentOf('twin');
   const harness = await AgentHarness.open(servers);
   try {
     const first = startWorker(environment);

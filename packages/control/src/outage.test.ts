@@ -1,7 +1,7 @@
 import type { JobEvent } from '@clipyard/contracts';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { allocateGang } from './allocation.js';
-import { Harness, type Servers, spec, startServers } from './harness.js';
+import { Harness, type Servers, spec, startServers } from './test-harness.js';
 
 const WAIT = { timeout: 20_000, interval: 20 };
 let servers: Servers;

@@ -1,8 +1,8 @@
 import { type SchedulerMessage, schedulerQueue } from '@clipyard/queue';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { BACKENDS } from './backends.js';
-import { Harness, type Servers, spec, startServers } from './harness.js';
 import { OutboxRelay } from './outbox-relay.js';
+import { BACKENDS } from './test-backends.js';
+import { Harness, type Servers, spec, startServers } from './test-harness.js';
 
 const WAIT = { timeout: 15_000, interval: 20 };
 

@@ -1,8 +1,8 @@
 import type { ErrorCode, Job } from '@clipyard/contracts';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { BACKENDS } from './backends.js';
 import type { RankEnd } from './control-plane.js';
-import { Harness, type Servers, spec, startServers, type TestNode } from './harness.js';
+import { BACKENDS } from './test-backends.js';
+import { Harness, type Servers, spec, startServers, type TestNode } from './test-harness.js';
 
 const WAIT = { timeout: 20_000, interval: 20 };
 const failed = (code: ErrorCode): RankEnd => ({

@@ -2,7 +2,7 @@ import { LIMITS } from '@clipyard/contracts';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { allocateGang } from './allocation.js';
 import type { RankKey } from './control-plane.js';
-import { Harness, type Servers, spec, startServers, type TestNode } from './harness.js';
+import { Harness, type Servers, spec, startServers, type TestNode } from './test-harness.js';
 
 let servers: Servers;
 let harness: Harness;

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { BACKENDS } from './backends.js';
-import { Harness, type Servers, spec, startServers } from './harness.js';
+import { BACKENDS } from './test-backends.js';
+import { Harness, type Servers, spec, startServers } from './test-harness.js';
 
 const WAIT = { timeout: 20_000, interval: 20 };
 

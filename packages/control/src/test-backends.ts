@@ -1,4 +1,4 @@
-import { hasRedis } from './harness.js';
+import { hasRedis } from './test-harness.js';
 
 /** The queue's back ends that the tests run on: Redis where `redis-server` is installed. */
 export const BACKENDS = [
