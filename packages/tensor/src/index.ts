@@ -1,4 +1,4 @@
-export { addInto, hasNonFinite, scaleInPlace, sumOfSquares } from './accumulate.js';
+export { addInto } from './accumulate.js';
 export { FLAT_ALIGNMENT, FlatLayout, type FlatTensor, type NamedShape } from './flat-layout.js';
 export {
   fromBfloat16,
