@@ -54,7 +54,11 @@ const STACK_BYTES = 8 << 20;
 export class OrtApi {
   private readonly functions: Readonly<Record<Name, NativeFunction>>;
 
-  private constructor(api: bigint) {
+  private constructor(
+    api: bigint,
+    /** Unloaded when nothing refers to it. */
+    readonly library: unknown,
+  ) {
     this.functions = Object.fromEntries(
       Object.entries(FUNCTIONS).map(([name, [place, result, parameters]]) => {
         const address = koffi.decode(api, place * koffi.sizeof('void *'), 'void *') as bigint;
@@ -69,7 +73,7 @@ export class OrtApi {
     const library = koffi.load(libraryPath());
     const base = library.func('OrtGetApiBase', 'void *', [])() as bigint;
     const getApi = koffi.decode(koffi.decode(base, 'void *'), koffi.proto('void *', ['uint32_t']));
-    return new OrtApi(getApi(API_VERSION));
+    return new OrtApi(getApi(API_VERSION), library);
   }
 
   /** Calls a function that returns a status. Throws what ONNX Runtime says of a failure. */
