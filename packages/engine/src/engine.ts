@@ -14,7 +14,7 @@ export interface TensorSpec {
 }
 
 export type Specs = Readonly<Record<string, TensorSpec>>;
-/** Flat, row-major values by input or output name; views of larger buffers are welcome and not copied by `onnxruntime` when `Engine.allocate` made them. */
+/** Flat, row-major values by input or output name; views of larger buffers are welcome, and `onnxruntime` copies none. */
 export type Buffers = Readonly<Record<string, TypedArray>>;
 /** Gets tensors by input name and returns tensors by output name. */
 export type TensorFunction = (inputs: Record<string, Tensor>) => Record<string, Tensor>;
@@ -22,6 +22,8 @@ export type TensorFunction = (inputs: Record<string, Tensor>) => Record<string, 
 export interface CompileOptions {
   /** For messages and profiles. */
   readonly name: string;
+  /** Outputs that may be written over an input, by name. Throws `engine_unsupported` where that would change results. */
+  readonly inPlace?: Readonly<Record<string, string>>;
 }
 
 export interface Program {
@@ -30,7 +32,7 @@ export interface Program {
   readonly outputs: Specs;
   /**
    * Runs once. Every input must be given, with the length of its shape. An output given in `outputs` is written there
-   * (it must not overlap an input), every other one to a new array. Resolves with all outputs. Throws `engine_failed`.
+   * (it must not overlap an input, but for those of `inPlace`), every other one to a new array. Resolves with all outputs. Throws `engine_failed`.
    */
   run(inputs: Buffers, outputs?: Buffers): Promise<Record<string, TypedArray>>;
   dispose(): Promise<void>;
@@ -61,9 +63,9 @@ export interface Engine {
     fn: TensorFunction,
     inputs: Specs,
     late: readonly string[],
-    options: CompileOptions,
+    options: Omit<CompileOptions, 'inPlace'>,
   ): Promise<StagedProgram>;
-  /** Zeroed memory that programs read and write in place; lives as long as the engine. */
+  /** Zeroed memory as the engine likes it best. */
   allocate<D extends DType>(dtype: D, length: number): D extends 'float32' ? Float32Array : Int32Array;
   close(): Promise<void>;
 }

@@ -1,6 +1,6 @@
 export { type ModelConfig, parseModelConfig } from './model-config.js';
 export {
-  decayMask,
+  decayedLength,
   type Initializer,
   initializeParameters,
   type ParameterSpec,

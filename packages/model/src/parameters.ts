@@ -94,7 +94,12 @@ export function parameterSpecs(config: ModelConfig, initTemperature = 0.07): Par
   return specs;
 }
 
-export const parameterLayout = (specs: readonly ParameterSpec[]): FlatLayout => new FlatLayout(specs);
+export const parameterLayout = (specs: readonly ParameterSpec[]): FlatLayout =>
+  new FlatLayout([...specs.filter(({ decay }) => decay), ...specs.filter(({ decay }) => !decay)]);
+
+/** How many elements at the beginning of the flat buffer weight decay applies to. */
+export const decayedLength = (specs: readonly ParameterSpec[], layout: FlatLayout): number =>
+  Math.min(layout.total, ...specs.filter(({ decay }) => !decay).map(({ name }) => layout.offset(name)));
 
 /** Fills the flat buffer with initial values; tensor i draws from stream i of the seed, so values do not depend on ranks. */
 export function initializeParameters(
@@ -110,9 +115,4 @@ export function initializeParameters(
     else if (init.type === 'normal') random.fillNormal(view, { mean: 0, std: init.std });
     else random.fillUniform(view, { low: -init.bound, high: init.bound });
   });
-}
-
-/** 1 where weight decay applies and 0 elsewhere, flat as the parameters. */
-export function decayMask(specs: readonly ParameterSpec[], layout: FlatLayout, buffer: Float32Array): void {
-  for (const { name, decay } of specs) layout.view(buffer, name).fill(decay ? 1 : 0);
 }

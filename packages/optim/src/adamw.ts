@@ -17,20 +17,20 @@ export interface AdamWTensors {
   readonly grad: Tensor;
   readonly m: Tensor;
   readonly v: Tensor;
-  /** 1 where weight decay applies, else 0. */
-  readonly decayMask: Tensor;
 }
 
 /** What differs from step to step, as scalars of shape [1]. */
 export interface AdamWScalars<T> {
-  /** The gradient is multiplied by it first. */
-  readonly gradScale: T;
-  /** lr · weightDecay */
-  readonly decay: T;
-  /** lr / (1 - beta1^step) */
+  /** (1 - beta1) · gradScale */
+  readonly gradFactor: T;
+  /** (1 - beta2) · gradScale² */
+  readonly squareFactor: T;
+  /** 1 - lr · weightDecay */
+  readonly shrink: T;
+  /** lr / (1 - beta1^step) · √(1 - beta2^step) */
   readonly stepSize: T;
-  /** √(1 - beta2^step) */
-  readonly rootCorrection: T;
+  /** eps · √(1 - beta2^step) */
+  readonly eps: T;
 }
 
 export interface AdamWState {
@@ -38,43 +38,42 @@ export interface AdamWState {
   readonly v: Tensor;
 }
 
-/** The optimizer as pure functions of tensors. */
-export function adamw({ betas: [beta1, beta2], eps }: Pick<AdamWOptions, 'betas' | 'eps'>) {
+/** The optimizer as pure functions of tensors, the bias corrections in the scalars: fewer passes over memory. */
+export function adamw({ betas: [beta1, beta2] }: Pick<AdamWOptions, 'betas'>) {
   return {
     init: (param: Tensor): AdamWState => ({ m: tf.zerosLike(param), v: tf.zerosLike(param) }),
     update: (tensors: AdamWTensors, scalars: AdamWScalars<Tensor>): AdamWState & { param: Tensor } => {
-      const grad = tf.mul(tensors.grad, scalars.gradScale);
-      const m = tf.add(tensors.m, tf.mul(tf.sub(grad, tensors.m), 1 - beta1));
-      const v = tf.add(tf.mul(tensors.v, beta2), tf.mul(tf.square(grad), 1 - beta2));
-      const shrunk = tf.mul(tensors.param, tf.sub(1, tf.mul(tensors.decayMask, scalars.decay)));
-      const denominator = tf.add(tf.div(tf.sqrt(v), scalars.rootCorrection), eps);
-      return { param: tf.sub(shrunk, tf.mul(scalars.stepSize, tf.div(m, denominator))), m, v };
+      const { param, grad } = tensors;
+      const m = tf.add(tf.mul(tensors.m, beta1), tf.mul(grad, scalars.gradFactor));
+      const v = tf.add(tf.mul(tensors.v, beta2), tf.mul(tf.mul(grad, scalars.squareFactor), grad));
+      const step = tf.div(tf.mul(m, scalars.stepSize), tf.add(tf.sqrt(v), scalars.eps));
+      return { param: tf.sub(tf.mul(param, scalars.shrink), step), m, v };
     },
   };
 }
 
 /** The scalars of step `step`, counted from 1. */
 export function adamwScalars(
-  { betas: [beta1, beta2], weightDecay }: Pick<AdamWOptions, 'betas' | 'weightDecay'>,
+  { betas: [beta1, beta2], eps, weightDecay }: AdamWOptions,
   { lr, step, gradScale = 1 }: { lr: number; step: number; gradScale?: number },
 ): AdamWScalars<number> {
   assert(Number.isInteger(step) && step >= 1, `steps count from 1, not ${step}`);
+  const rootCorrection = Math.sqrt(1 - beta2 ** step);
   return {
-    gradScale,
-    decay: lr * weightDecay,
-    stepSize: lr / (1 - beta1 ** step),
-    rootCorrection: Math.sqrt(1 - beta2 ** step),
+    gradFactor: (1 - beta1) * gradScale,
+    squareFactor: (1 - beta2) * gradScale ** 2,
+    shrink: 1 - lr * weightDecay,
+    stepSize: (lr / (1 - beta1 ** step)) * rootCorrection,
+    eps: eps * rootCorrection,
   };
 }
 
-export interface AdamWStepInputs {
-  /** All of the compiled length. */
+export interface AdamWStep {
+  /** All of the compiled length; `param`, `m` and `v` are updated in place. */
   readonly param: Float32Array;
   readonly grad: Float32Array;
   readonly m: Float32Array;
   readonly v: Float32Array;
-  /** 1 where weight decay applies, else 0. */
-  readonly decayMask: Float32Array;
   readonly lr: number;
   /** Of this update, counted from 1. */
   readonly step: number;
@@ -82,25 +81,15 @@ export interface AdamWStepInputs {
   readonly gradScale?: number;
 }
 
-/**
- * Where the new values go: never over an input, since a program reads while it writes. Keep two copies of `param`, `m`
- * and `v` that take turns.
- */
-export interface AdamWStepOutputs {
-  readonly param: Float32Array;
-  readonly m: Float32Array;
-  readonly v: Float32Array;
-}
-
 export interface AdamW {
   /** One update; an element's result depends on nothing but that element, so slices equal the whole bitwise. */
-  step(inputs: AdamWStepInputs, outputs: AdamWStepOutputs): Promise<void>;
+  step(step: AdamWStep): Promise<void>;
   dispose(): Promise<void>;
 }
 
-const SCALARS = ['gradScale', 'decay', 'stepSize', 'rootCorrection'] as const;
+const SCALARS = ['gradFactor', 'squareFactor', 'shrink', 'stepSize', 'eps'] as const;
 
-/** Compiles the update of a flat slice of `length` parameters. Throws what the engine throws. */
+/** Compiles the update of a flat slice of `length` parameters, all with the same decay. Throws what the engine throws. */
 export async function compileAdamW(engine: Engine, options: AdamWOptions & { length: number }): Promise<AdamW> {
   const flat = { shape: [options.length] };
   const specs: Specs = {
@@ -108,7 +97,6 @@ export async function compileAdamW(engine: Engine, options: AdamWOptions & { len
     grad: flat,
     m: flat,
     v: flat,
-    decayMask: flat,
     ...Object.fromEntries(SCALARS.map((name) => [name, { shape: [1] }])),
   };
   const { update } = adamw(options);
@@ -118,7 +106,7 @@ export async function compileAdamW(engine: Engine, options: AdamWOptions & { len
       return { newParam: param, newM: m, newV: v };
     },
     specs,
-    { name: `AdamW of ${options.length} parameters` },
+    { name: `AdamW of ${options.length} parameters`, inPlace: { newParam: 'param', newM: 'm', newV: 'v' } },
   );
   return new CompiledAdamW(program, engine, options);
 }
@@ -134,24 +122,13 @@ class CompiledAdamW implements AdamW {
     this.scalars = Object.fromEntries(SCALARS.map((name) => [name, engine.allocate('float32', 1)])) as never;
   }
 
-  async step(inputs: AdamWStepInputs, outputs: AdamWStepOutputs): Promise<void> {
-    const { param, grad, m, v, decayMask } = inputs;
-    for (const output of [outputs.param, outputs.m, outputs.v]) {
-      for (const input of [param, grad, m, v, decayMask])
-        assert(!overlap(input, output), 'an output overlaps an input');
-    }
-    const values = adamwScalars(this.options, inputs);
+  async step({ param, grad, m, v, ...rest }: AdamWStep): Promise<void> {
+    const values = adamwScalars(this.options, rest);
     for (const name of SCALARS) this.scalars[name][0] = values[name];
-    await this.program.run(
-      { param, grad, m, v, decayMask, ...this.scalars },
-      { newParam: outputs.param, newM: outputs.m, newV: outputs.v },
-    );
+    await this.program.run({ param, grad, m, v, ...this.scalars }, { newParam: param, newM: m, newV: v });
   }
 
   dispose(): Promise<void> {
     return this.program.dispose();
   }
 }
-
-const overlap = (a: Float32Array, b: Float32Array): boolean =>
-  a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength;

@@ -1,4 +1,3 @@
-export { addInto } from './accumulate.js';
 export { FLAT_ALIGNMENT, FlatLayout, type FlatTensor, type NamedShape } from './flat-layout.js';
 export {
   fromBfloat16,

@@ -185,9 +185,6 @@ class Run {
       checkpoints: checkpoints.map(({ step }) => step),
     });
     state.initialize(this.spec.seed);
-    const { m, v } = state.moments[state.current]!;
-    m.fill(0);
-    v.fill(0);
     return 0;
   }
 

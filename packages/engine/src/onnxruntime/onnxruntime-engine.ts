@@ -14,6 +14,7 @@ import type {
 } from '../engine.js';
 import { installGradients } from '../gradients.js';
 import type { Graph, Value } from '../graph/graph.js';
+import { checkInPlace } from '../graph/in-place.js';
 import { record } from '../graph/recorder.js';
 import { simplify } from '../graph/simplify.js';
 import { splitGraph } from '../graph/split.js';
@@ -50,6 +51,7 @@ export class OnnxRuntimeEngine implements Engine {
 
   async compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program> {
     const graph = simplify(record(options.name, fn, inputs));
+    checkInPlace(graph, options.inPlace ?? {});
     const session = await this.open(graph, options.name);
     const outputSpecs = specsOf(graph.outputs);
     return {

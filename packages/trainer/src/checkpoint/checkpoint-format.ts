@@ -19,7 +19,7 @@ export const manifestSchema = z.strictObject({ version: z.literal(1), files: z.a
 export type Manifest = z.infer<typeof manifestSchema>;
 
 export const stateSchema = z.strictObject({
-  version: z.literal(1),
+  version: z.literal(2),
   jobId: z.string(),
   /** Finished steps. */
   step: z.int().nonnegative(),

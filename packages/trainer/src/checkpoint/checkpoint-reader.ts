@@ -77,7 +77,7 @@ async function restore(
     );
   }
   fillParameters(state, readSafetensors(await verified(MODEL_FILE)));
-  const { m, v } = state.moments[state.current]!;
+  const { m, v } = state;
   m.fill(0);
   v.fill(0);
   for (let rank = 0; rank < saved.worldSize; rank++) {

@@ -83,10 +83,9 @@ export class CheckpointWriter {
   begin(state: TrainState, step: number, position: number, metrics: Readonly<Record<string, number>>): void {
     const { rank, worldSize } = this.deps.group;
     const { jobId, seed, modelHash } = this.options;
-    const checkpointState: CheckpointState = { version: 1, jobId, step, position, seed, worldSize, modelHash };
+    const checkpointState: CheckpointState = { version: 2, jobId, step, position, seed, worldSize, modelHash };
     const prefix = checkpointPrefix(jobId, step);
-    const { m, v } = state.moments[state.current]!;
-    const optimizer = optimizerImage(m.slice(), v.slice(), state.slice);
+    const optimizer = optimizerImage(state.m.slice(), state.v.slice(), state.slice);
     const model = rank === 0 ? modelImage(state) : undefined;
     const write = async (): Promise<CheckpointFile[] | ClipyardError> => {
       try {

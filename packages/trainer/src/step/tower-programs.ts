@@ -101,12 +101,29 @@ export function compileEncodeThenBackward(engine: Engine, options: TowerProgramO
   return engine.compileStaged(vectorJacobian(options), withCotangents(options), ['dImage', 'dText'], { name: 'train' });
 }
 
-/** For several micro-batches a step (gradient caching, Gao et al., arXiv 2101.06983): encodes again and goes backward in one run. */
+const sumName = (gradient: string): string => `sum:${gradient}`;
+
+/** The gradients so far as `compileBackward`'s inputs, by the names of its outputs. */
+export const sumInputs = (gradients: Readonly<Record<string, Float32Array>>): Record<string, Float32Array> =>
+  Object.fromEntries(Object.entries(gradients).map(([name, view]) => [sumName(name), view]));
+
+/**
+ * For several micro-batches a step (gradient caching, Gao et al., arXiv 2101.06983): encodes again, goes backward, and
+ * adds to the gradients so far, which may be written over.
+ */
 export function compileBackward(engine: Engine, options: TowerProgramOptions): Promise<Program> {
   const fn = vectorJacobian(options);
-  const gradientsOnly: TensorFunction = (inputs) => {
+  const sums: TensorFunction = (inputs) => {
     const { image: _image, text: _text, ...gradients } = fn(inputs);
-    return gradients;
+    return Object.fromEntries(
+      Object.entries(gradients).map(([name, gradient]) => [name, tf.add(inputs[sumName(name)]!, gradient)]),
+    );
   };
-  return engine.compile(gradientsOnly, withCotangents(options), { name: 'encode and backward' });
+  const towers = towerParameters(options.parameters);
+  const specs = {
+    ...withCotangents(options),
+    ...Object.fromEntries(towers.map(({ name, shape }) => [sumName(gradientName(name)), { shape }])),
+  };
+  const inPlace = Object.fromEntries(towers.map(({ name }) => [gradientName(name), sumName(gradientName(name))]));
+  return engine.compile(sums, specs, { name: 'encode and backward', inPlace });
 }

@@ -1,24 +1,25 @@
 import type { Engine } from '@clipyard/engine';
-import { decayMask, initializeParameters, type ParameterSpec } from '@clipyard/model';
+import { decayedLength, initializeParameters, type ParameterSpec } from '@clipyard/model';
 import type { FlatLayout } from '@clipyard/tensor';
 import { gradientName, LOGIT_SCALE } from './tower-programs.js';
 
 /**
  * What a rank keeps between steps, in flat float32 buffers that programs read and write in place: all parameters (padded
- * for W equal slices) and gradients, and the moments of its own slice. Moments have two copies, since a program may not
- * write what it reads.
+ * for W equal slices) and gradients, and the moments of its own slice.
  */
 export class TrainState {
   readonly parameters: Float32Array;
   readonly gradients: Float32Array;
   /** This rank's slice [start, end) of the padded buffers. */
   readonly slice: { readonly start: number; readonly end: number };
-  readonly sliceGradients: Float32Array;
+  /** Its part of `parameters` and `gradients`, not copies. */
   readonly sliceParameters: Float32Array;
-  readonly sliceDecay: Float32Array;
-  /** First and second moments; `moments[current]` is the newest. */
-  readonly moments: readonly { readonly m: Float32Array; readonly v: Float32Array }[];
-  current = 0;
+  readonly sliceGradients: Float32Array;
+  /** First and second moments of the slice. */
+  readonly m: Float32Array;
+  readonly v: Float32Array;
+  /** How many elements at the beginning of the slice weight decay applies to. */
+  readonly sliceDecayed: number;
   /** Parameters by name as views of `parameters`, without the logit scale: what the towers read. */
   readonly towerViews: Readonly<Record<string, Float32Array>>;
   /** Gradients by output name as views of `gradients`, likewise. */
@@ -37,22 +38,23 @@ export class TrainState {
     this.parameters = allocate(padded);
     this.gradients = allocate(padded);
     this.slice = layout.shard(rank, worldSize);
-    this.sliceGradients = allocate(length);
-    this.sliceParameters = allocate(length);
-    this.sliceDecay = allocate(length);
-    this.moments = [0, 1].map(() => ({ m: allocate(length), v: allocate(length) }));
+    this.sliceParameters = this.parameters.subarray(this.slice.start, this.slice.end);
+    this.sliceGradients = this.gradients.subarray(this.slice.start, this.slice.end);
+    this.m = allocate(length);
+    this.v = allocate(length);
+    this.sliceDecayed = Math.min(length, Math.max(0, decayedLength(specs, layout) - this.slice.start));
     const { [LOGIT_SCALE]: _scale, ...towers } = layout.views(this.parameters);
     this.towerViews = towers;
     const { [LOGIT_SCALE]: _gradient, ...gradients } = layout.views(this.gradients);
     this.gradientViews = Object.fromEntries(
       Object.entries(gradients).map(([name, view]) => [gradientName(name), view]),
     );
-    const decay = new Float32Array(padded);
-    decayMask(specs, layout, decay);
-    this.sliceDecay.set(decay.subarray(this.slice.start, this.slice.end));
   }
 
+  /** Initial weights and no moments. */
   initialize(seed: number): void {
+    this.m.fill(0);
+    this.v.fill(0);
     initializeParameters(this.specs, this.layout, seed, this.parameters);
   }
 

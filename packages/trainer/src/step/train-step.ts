@@ -3,11 +3,11 @@ import { CLIP_PIXEL_STATISTICS, normalizePixels } from '@clipyard/data';
 import type { Engine, Program, StagedProgram } from '@clipyard/engine';
 import { type ContrastiveLoss, compileContrastiveLoss } from '@clipyard/loss';
 import { endOfTextRows, type ModelConfig } from '@clipyard/model';
-import { type AdamW, clipScale, compileAdamW, gradientNorm } from '@clipyard/optim';
-import { addInto } from '@clipyard/tensor';
+import { clipScale, gradientNorm } from '@clipyard/optim';
+import { compileUpdate, type ParameterUpdate } from './parameter-update.js';
 import { PhaseTimer } from './phase-timer.js';
 import type { RunPlan } from './run-plan.js';
-import { compileBackward, compileEncoder, compileEncodeThenBackward } from './tower-programs.js';
+import { compileBackward, compileEncoder, compileEncodeThenBackward, sumInputs } from './tower-programs.js';
 import type { TrainState } from './train-state.js';
 
 /**
@@ -54,7 +54,7 @@ export class TrainStep {
     private readonly options: TrainStepOptions,
     private readonly towers: Towers,
     private readonly loss: ContrastiveLoss,
-    private readonly adamw: AdamW,
+    private readonly parameterUpdate: ParameterUpdate,
   ) {
     const { plan, config } = options;
     const allocate = (rows: number): Float32Array => this.engine.allocate('float32', rows * config.embed_dim);
@@ -80,20 +80,14 @@ export class TrainStep {
             kind: 'cached',
             encoder: await compileEncoder(engine, programOptions),
             backward: await compileBackward(engine, programOptions),
-            scratch: engine.allocate('float32', state.gradients.length),
           };
     const loss = await compileContrastiveLoss(engine, {
       localRows: plan.localBatch,
       globalRows: plan.globalBatch,
       dimension: config.embed_dim,
     });
-    const adamw = await compileAdamW(engine, {
-      length: state.sliceGradients.length,
-      betas: optimizer.betas,
-      eps: optimizer.eps,
-      weightDecay: optimizer.weightDecay,
-    });
-    return new TrainStep(engine, group, state, options, towers, loss, adamw);
+    const parameterUpdate = await compileUpdate(engine, state, optimizer);
+    return new TrainStep(engine, group, state, options, towers, loss, parameterUpdate);
   }
 
   /**
@@ -131,7 +125,7 @@ export class TrainStep {
       await this.towers.backward.dispose();
     }
     await this.loss.dispose();
-    await this.adamw.dispose();
+    await this.parameterUpdate.dispose();
   }
 
   /** Fills the gathered embeddings; a micro-batch's embeddings travel while the next one is encoded. */
@@ -186,44 +180,24 @@ export class TrainStep {
       return;
     }
     state.gradients.fill(0);
-    const scratchViews = Object.fromEntries(
-      Object.entries(state.gradientViews).map(([name, view]) => {
-        const offset = (view.byteOffset - state.gradients.byteOffset) / Float32Array.BYTES_PER_ELEMENT;
-        return [name, towers.scratch.subarray(offset, offset + view.length)];
-      }),
-    );
+    const soFar = sumInputs(state.gradientViews);
     const cotangents = plan.microBatch * config.embed_dim;
     for (let micro = 0; micro < plan.microBatches; micro++) {
       const rows = [micro * cotangents, (micro + 1) * cotangents] as const;
       const inputs = {
         ...this.inputsOf(batch, micro),
+        ...soFar,
         dImage: this.dImage_bD.subarray(...rows),
         dText: this.dText_bD.subarray(...rows),
       };
-      await towers.backward.run(inputs, scratchViews);
-      addInto(state.gradients, towers.scratch);
+      await towers.backward.run(inputs, state.gradientViews);
     }
   }
 
   private async update(learningRate: number, step: number, norm: number): Promise<void> {
-    const { state, options } = this;
-    const { clipNorm } = options.optimizer;
-    const now = state.moments[state.current]!;
-    const next = state.moments[1 - state.current]!;
-    await this.adamw.step(
-      {
-        param: state.parameters.subarray(state.slice.start, state.slice.end),
-        grad: state.sliceGradients,
-        m: now.m,
-        v: now.v,
-        decayMask: state.sliceDecay,
-        lr: learningRate,
-        step: step + 1,
-        gradScale: clipNorm === null ? 1 : clipScale(norm, clipNorm),
-      },
-      { param: state.sliceParameters, m: next.m, v: next.v },
-    );
-    state.current = 1 - state.current;
+    const { clipNorm } = this.options.optimizer;
+    const gradScale = clipNorm === null ? 1 : clipScale(norm, clipNorm);
+    await this.parameterUpdate.run({ lr: learningRate, step: step + 1, gradScale });
   }
 
   private inputsOf(batch: StepBatch, micro: number) {
@@ -241,8 +215,8 @@ export class TrainStep {
 type Towers =
   /** One micro-batch a step: the activations of the first pass are kept. */
   | { readonly kind: 'kept'; readonly program: StagedProgram }
-  /** Several: encoded again for the backward pass; `scratch` takes one micro-batch's gradients. */
-  | { readonly kind: 'cached'; readonly encoder: Program; readonly backward: Program; readonly scratch: Float32Array };
+  /** Several: encoded again for the backward pass, which adds to the gradients. */
+  | { readonly kind: 'cached'; readonly encoder: Program; readonly backward: Program };
 
 function notFinite(what: string, value: number, peakRate: number, step: number): ClipyardError {
   return new ClipyardError(
