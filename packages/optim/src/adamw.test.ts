@@ -100,6 +100,27 @@ describe.each(['onnxruntime', 'cpu'] as const)('AdamW on %s', (name) => {
     }
   });
 
+  it('gives in pieces, of a slice too long for one run, bitwise what it gives alone', async () => {
+    const length = 2 ** 18 + 1000;
+    const options = { betas: [0.9, 0.98], eps: 1e-6, weightDecay: 0.2 } as const;
+    const state = (from: number, to: number) => ({
+      param: formulaValues('param', length).slice(from, to),
+      m: formulaValues('m', length).slice(from, to),
+      v: formulaValues('v', length, 0.5, 0.5).slice(from, to),
+    });
+    const grad = formulaValues('grad', length);
+    const whole = state(0, length);
+    const optimizer = await compileAdamW(engine, { ...options, length });
+    await optimizer.step({ ...whole, grad, lr: 0.1, step: 3 });
+    const [from, to] = [2 ** 18 - 24, 2 ** 18 + 24];
+    const part = state(from, to);
+    const short = await compileAdamW(engine, { ...options, length: to - from });
+    await short.step({ ...part, grad: grad.subarray(from, to), lr: 0.1, step: 3 });
+    for (const name of ['param', 'm', 'v'] as const) expectBitwise(whole[name].slice(from, to), part[name]);
+    await optimizer.dispose();
+    await short.dispose();
+  });
+
   it('multiplies the gradient by gradScale', async () => {
     const optimizer = await compileAdamW(engine, { betas: [0.9, 0.98], eps: 1e-6, weightDecay: 0, length: 8 });
     const state = () => ({ param: formulaValues('p', 8), m: new Float32Array(8), v: new Float32Array(8) });

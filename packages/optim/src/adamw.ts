@@ -89,9 +89,20 @@ export interface AdamW {
 
 const SCALARS = ['gradFactor', 'squareFactor', 'shrink', 'stepSize', 'eps'] as const;
 
+/** Elements of one run: a longer slice is updated in pieces, so that what lies between stays in the cache. */
+const PIECE = 1 << 18;
+
 /** Compiles the update of a flat slice of `length` parameters, all with the same decay. Throws what the engine throws. */
 export async function compileAdamW(engine: Engine, options: AdamWOptions & { length: number }): Promise<AdamW> {
-  const flat = { shape: [options.length] };
+  const lengths = new Set([Math.min(options.length, PIECE), options.length % PIECE]);
+  lengths.delete(0);
+  const programs = new Map<number, Program>();
+  for (const length of lengths) programs.set(length, await compilePiece(engine, options, length));
+  return new CompiledAdamW(programs, engine, options);
+}
+
+function compilePiece(engine: Engine, options: AdamWOptions, length: number): Promise<Program> {
+  const flat = { shape: [length] };
   const specs: Specs = {
     param: flat,
     grad: flat,
@@ -100,22 +111,22 @@ export async function compileAdamW(engine: Engine, options: AdamWOptions & { len
     ...Object.fromEntries(SCALARS.map((name) => [name, { shape: [1] }])),
   };
   const { update } = adamw(options);
-  const program = await engine.compile(
+  return engine.compile(
     (inputs) => {
       const { param, m, v } = update(inputs as unknown as AdamWTensors, inputs as unknown as AdamWScalars<Tensor>);
       return { newParam: param, newM: m, newV: v };
     },
     specs,
-    { name: `AdamW of ${options.length} parameters`, inPlace: { newParam: 'param', newM: 'm', newV: 'v' } },
+    { name: `AdamW of ${length} parameters`, inPlace: { newParam: 'param', newM: 'm', newV: 'v' } },
   );
-  return new CompiledAdamW(program, engine, options);
 }
 
 class CompiledAdamW implements AdamW {
   private readonly scalars: Readonly<Record<(typeof SCALARS)[number], Float32Array>>;
 
   constructor(
-    private readonly program: Program,
+    /** By the length of their piece. */
+    private readonly programs: ReadonlyMap<number, Program>,
     engine: Engine,
     private readonly options: AdamWOptions,
   ) {
@@ -125,10 +136,16 @@ class CompiledAdamW implements AdamW {
   async step({ param, grad, m, v, ...rest }: AdamWStep): Promise<void> {
     const values = adamwScalars(this.options, rest);
     for (const name of SCALARS) this.scalars[name][0] = values[name];
-    await this.program.run({ param, grad, m, v, ...this.scalars }, { newParam: param, newM: m, newV: v });
+    for (let from = 0; from < param.length; from += PIECE) {
+      const piece = (array: Float32Array): Float32Array => array.subarray(from, from + PIECE);
+      const state = { param: piece(param), m: piece(m), v: piece(v) };
+      await this.programs
+        .get(state.param.length)!
+        .run({ ...state, grad: piece(grad), ...this.scalars }, { newParam: state.param, newM: state.m, newV: state.v });
+    }
   }
 
-  dispose(): Promise<void> {
-    return this.program.dispose();
+  async dispose(): Promise<void> {
+    for (const program of this.programs.values()) await program.dispose();
   }
 }
