@@ -12,6 +12,7 @@ export type {
   TypedArray,
 } from './engine.js';
 export { type OpenEngineOptions, openEngine } from './open-engine.js';
+export { attention } from './ops/attention.js';
 export { columnSum, gemm, matmul } from './ops/fused.js';
-export { attention, gelu, l2Normalize, layerNorm, linear, normLinear, quickGelu, rows } from './ops/layers.js';
+export { gelu, l2Normalize, layerNorm, linear, normLinear, quickGelu, rows } from './ops/layers.js';
 export { tf } from './tfjs.js';

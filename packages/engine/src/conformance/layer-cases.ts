@@ -10,8 +10,10 @@ import {
   normLinear,
   quickGelu,
   rows,
+  type Tensor,
   tf,
 } from '../index.js';
+import { blockedAttention } from '../ops/attention.js';
 import type { CaseInput, OperationCase } from './operation-case.js';
 import {
   add,
@@ -54,6 +56,8 @@ function attentionOf(q: ReferenceArray, k: ReferenceArray, v: ReferenceArray, ma
   const scores = map(product(q, swapped(k)), (s) => s / Math.sqrt(q.shape.at(-1)!));
   return product(softmax(mask === undefined ? scores : add(scores, mask)), v);
 }
+
+const causalMask = (): Tensor => tf.tensor(Float32Array.from(CAUSAL.data), [...CAUSAL.shape]);
 
 const CAUSAL = build([1, 5, 5], ([, i, j]) => (j! > i! ? -1e9 : 0));
 
@@ -116,8 +120,21 @@ const layers: OperationCase[] = [
   {
     name: 'attention with a causal mask',
     inputs: { q: { shape: [2, 5, 3] }, k: { shape: [2, 5, 3] }, v: { shape: [2, 5, 3] } },
-    compute: ({ q, k, v }) =>
-      attention(q!, k!, v!, tf.tensor(Float32Array.from(CAUSAL.data), CAUSAL.shape as number[])),
+    compute: ({ q, k, v }) => attention(q!, k!, v!, causalMask()),
+    reference: ({ q, k, v }) => attentionOf(q!, k!, v!, CAUSAL),
+  },
+  ...[2, 3, 5].map(
+    (queries): OperationCase => ({
+      name: `attention in blocks of at most ${queries} of 5 queries`,
+      inputs: { q: { shape: [3, 5, 2] }, k: { shape: [3, 5, 2] }, v: { shape: [3, 5, 2] } },
+      compute: ({ q, k, v }) => blockedAttention(q!, k!, v!, undefined, queries),
+      reference: ({ q, k, v }) => attentionOf(q!, k!, v!),
+    }),
+  ),
+  {
+    name: 'attention in blocks with a causal mask',
+    inputs: { q: { shape: [2, 5, 3] }, k: { shape: [2, 5, 3] }, v: { shape: [2, 5, 3] } },
+    compute: ({ q, k, v }) => blockedAttention(q!, k!, v!, causalMask(), 2),
     reference: ({ q, k, v }) => attentionOf(q!, k!, v!, CAUSAL),
   },
   {

@@ -1,21 +1,12 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { tf } from '../tfjs.js';
 import { columnSum, gemm, matmul, standardize } from './fused.js';
+import { type Save, withGradient } from './with-gradient.js';
 
 /**
  * Layers with derivatives by hand, where that saves nodes and memory. Legend: n rows (tokens of all samples),
  * d width in, e width out, V rows of a table. Weights are [out, in], as PyTorch stores them.
  */
-type Save = (tensors: Tensor[]) => void;
-type Forward = (...inputs: [...Tensor[], Save]) => {
-  value: Tensor;
-  gradFunc: (dy: Tensor, saved: Tensor[]) => Tensor[];
-};
-
-/** tf.customGrad, typed for our use. */
-const withGradient = (forward: Forward, ...inputs: Tensor[]): Tensor =>
-  (tf.customGrad as unknown as (f: Forward) => (...inputs: Tensor[]) => Tensor)(forward)(...inputs);
-
 /** x_nd · w_edᵀ + b_e (+ residual_ne). */
 export function linear(x: Tensor, w: Tensor, b: Tensor, residual?: Tensor): Tensor {
   const gradients = (dy: Tensor, x: Tensor, w: Tensor): Tensor[] => [
@@ -159,41 +150,6 @@ export function gelu(x: Tensor): Tensor {
       },
     };
   }, x);
-}
-
-/**
- * softmax(q·kᵀ/√c + mask)·v for q, k, v [h,t,c] (h heads of all samples, t tokens, c width of a head); `mask` [1,t,t] is
- * added to the scores. Keeps the probabilities for the backward pass.
- */
-export function attention(q: Tensor, k: Tensor, v: Tensor, mask?: Tensor): Tensor {
-  const alpha = q.shape.at(-1)! ** -0.5;
-  return withGradient(
-    (...args) => {
-      const [q, k, v, save] = args as unknown as [Tensor, Tensor, Tensor, Save];
-      const scores = matmul(q, k, { transposeB: true, alpha });
-      const probabilities = tf.softmax(mask === undefined ? scores : tf.add(scores, mask));
-      save([q, k, v, probabilities]);
-      return {
-        value: matmul(probabilities, v),
-        gradFunc: (dy, saved) => {
-          const [q, k, v, probabilities] = saved as [Tensor, Tensor, Tensor, Tensor];
-          const dProbabilities = matmul(dy, v, { transposeB: true });
-          const dScores = tf.mul(
-            probabilities,
-            tf.sub(dProbabilities, tf.sum(tf.mul(dProbabilities, probabilities), -1, true)),
-          );
-          return [
-            matmul(dScores, k, { alpha }),
-            matmul(dScores, q, { transposeA: true, alpha }),
-            matmul(probabilities, dy, { transposeA: true }),
-          ];
-        },
-      };
-    },
-    q,
-    k,
-    v,
-  );
 }
 
 /** Rows `indices` (int32, [n]) of table_Vd. Rows may repeat; their gradients add up. */
