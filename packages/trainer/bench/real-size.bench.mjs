@@ -85,7 +85,7 @@ async function measure({ preset, global, micro, steps }) {
     const start = performance.now();
     const { loss } = await stepper.run({ pixels, tokens }, OPTIMIZER.lr, step, signal);
     const phases = [...stepper.timer.take()].map(([phase, ms]) => [phase, Number((ms / 1000).toFixed(3))]);
-    made.push({ seconds: seconds(start), loss, ...Object.fromEntries(phases), peakMib: peakMib() });
+    made.push({ lossValue: loss, seconds: seconds(start), phases: Object.fromEntries(phases), peakMib: peakMib() });
   }
   await stepper.dispose();
   await engine.close();
@@ -135,7 +135,7 @@ if (flags.measure !== undefined) {
       `weights in ${result.initializeSeconds} s; parameters, gradients and moments are ${result.stateMib} of ${result.peakMib} MiB at the peak (${result.compiledPeakMib} before the first step)`,
     );
     console.table(result.programs);
-    console.table(result.steps);
+    console.table(result.steps.map(({ phases, ...step }) => ({ ...step, ...phases })));
     results.push(result);
   }
   console.log(JSON.stringify({ bench: 'real-size', threads: THREADS, results }));
