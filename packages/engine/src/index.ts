@@ -14,5 +14,5 @@ export type {
 export { type OpenEngineOptions, openEngine } from './open-engine.js';
 export { attention } from './ops/attention.js';
 export { columnSum, gemm, matmul } from './ops/fused.js';
-export { gelu, l2Normalize, layerNorm, linear, normLinear, quickGelu, rows } from './ops/layers.js';
+export { gelu, l2Normalize, layerNorm, linear, normLinear, rows, silu } from './ops/layers.js';
 export { tf } from './tfjs.js';

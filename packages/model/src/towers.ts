@@ -5,8 +5,8 @@ import {
   layerNorm,
   linear,
   normLinear,
-  quickGelu,
   rows,
+  silu,
   type Tensor,
   tf,
 } from '@clipyard/engine';
@@ -24,6 +24,9 @@ interface Layout {
   readonly width: number;
   readonly heads: number;
 }
+
+/** In the GELU approximation x·σ(1.702 x) that OpenAI's CLIP was trained with. */
+const QUICK_GELU = 1.702;
 
 /** Picks the rows that are read after the last block: one a sample. */
 type PickRows = (x_nw: Tensor) => Tensor;
@@ -139,9 +142,12 @@ function block(
     residual = pick(residual);
   }
   const afterAttention = linear(attended, p('attn.out_proj.weight'), p('attn.out_proj.bias'), residual);
-  const hidden = normLinear(afterAttention, p('ln_2.weight'), p('ln_2.bias'), p('mlp.c_fc.weight'), p('mlp.c_fc.bias'));
-  const activated = quick ? quickGelu(hidden) : gelu(hidden);
-  return linear(activated, p('mlp.c_proj.weight'), p('mlp.c_proj.bias'), afterAttention);
+  // x·σ(1.702 x) is silu(1.702 x) / 1.702, and linear layers scale for nothing.
+  const scale = quick ? QUICK_GELU : 1;
+  const [gain, bias] = [p('ln_2.weight'), p('ln_2.bias')];
+  const hidden = normLinear(afterAttention, gain, bias, p('mlp.c_fc.weight'), p('mlp.c_fc.bias'), scale);
+  const activated = quick ? silu(hidden) : gelu(hidden);
+  return linear(activated, p('mlp.c_proj.weight'), p('mlp.c_proj.bias'), afterAttention, 1 / scale);
 }
 
 /** [1,t,t] to add to scores: a token sees itself and what is before it. */

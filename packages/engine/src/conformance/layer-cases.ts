@@ -8,8 +8,8 @@ import {
   linear,
   matmul,
   normLinear,
-  quickGelu,
   rows,
+  silu,
   type Tensor,
   tf,
 } from '../index.js';
@@ -86,6 +86,20 @@ const layers: OperationCase[] = [
         reference: ({ x, w, b, r }) => add(linearOf(x!, w!, b!), r!),
       },
       {
+        name: `linear times 0.5, ${n} rows from ${d} to ${e}`,
+        inputs: { ...inputs, r: { shape: [n!, e!] } },
+        compute: ({ x, w, b, r }) => linear(x!, w!, b!, r!, 0.5),
+        reference: ({ x, w, b, r }) =>
+          add(
+            linearOf(
+              map(x!, (v) => v / 2),
+              w!,
+              b!,
+            ),
+            r!,
+          ),
+      },
+      {
         name: `layerNorm, ${n} rows of ${d}`,
         inputs: norm,
         compute: ({ x, gain, bias }) => layerNorm(x!, gain!, bias!),
@@ -97,13 +111,19 @@ const layers: OperationCase[] = [
         compute: ({ x, gain, bias, w, b }) => normLinear(x!, gain!, bias!, w!, b!),
         reference: ({ x, gain, bias, w, b }) => linearOf(normalized(x!, gain!, bias!), w!, b!),
       },
+      {
+        name: `normLinear times 1.5, ${n} rows from ${d} to ${e}`,
+        inputs: { ...norm, w: { shape: [e!, d!] }, b: { shape: [e!] } },
+        compute: ({ x, gain, bias, w, b }) => normLinear(x!, gain!, bias!, w!, b!, 1.5),
+        reference: ({ x, gain, bias, w, b }) => map(linearOf(normalized(x!, gain!, bias!), w!, b!), (v) => 1.5 * v),
+      },
     ];
   }),
   {
-    name: 'quickGelu',
+    name: 'silu',
     inputs: { x: { shape: [3, 5], min: -4, max: 4 } },
-    compute: ({ x }) => quickGelu(x!),
-    reference: ({ x }) => map(x!, (v) => v / (1 + Math.exp(-1.702 * v))),
+    compute: ({ x }) => silu(x!),
+    reference: ({ x }) => map(x!, (v) => v / (1 + Math.exp(-v))),
   },
   {
     name: 'gelu',

@@ -63,8 +63,8 @@ export type Operation =
   | { readonly op: 'softmax' }
   /** Batched a·b over the last two axes, leading axes broadcast; `alpha` scales the product. */
   | { readonly op: 'matmul'; readonly transposeA: boolean; readonly transposeB: boolean; readonly alpha: number }
-  /** a·b + c for matrices; c broadcasts to the product. */
-  | { readonly op: 'gemm'; readonly transposeA: boolean; readonly transposeB: boolean }
+  /** alpha · a·b + c for matrices; c broadcasts to the product. */
+  | { readonly op: 'gemm'; readonly transposeA: boolean; readonly transposeB: boolean; readonly alpha: number }
   /** Over the last axis, without gain and bias; results: normalised, mean, 1/standard deviation. */
   | { readonly op: 'layerNorm'; readonly epsilon: number }
   | { readonly op: 'gather'; readonly axis: number }

@@ -176,9 +176,9 @@ const KERNELS: Readonly<Record<string, KernelFunction>> = {
   // Operations of ours that runtimes have fused; `ops/` calls them by these names and composes them elsewhere.
   ClipyardMatMul: (backend, { a, b }, { transposeA, transposeB, alpha }) =>
     matmul(backend, a, b, transposeA, transposeB, alpha),
-  ClipyardGemm: (backend, { a, b, c }, { transposeA, transposeB }) => {
+  ClipyardGemm: (backend, { a, b, c }, { transposeA, transposeB, alpha }) => {
     const shape = [a.shape[transposeA ? 1 : 0], b.shape[transposeB ? 0 : 1]];
-    return backend.record({ op: 'gemm', transposeA, transposeB }, [a, b, c], [shape], 'float32')[0]!;
+    return backend.record({ op: 'gemm', transposeA, transposeB, alpha }, [a, b, c], [shape], 'float32')[0]!;
   },
   ClipyardLayerNorm: (backend, { x }, { epsilon }) => {
     const statistics = [...x.shape.slice(0, -1), 1];

@@ -158,6 +158,7 @@ class Lowering {
         return this.emit('Gemm', inputs, outputs, {
           transA: flag(operation.transposeA),
           transB: flag(operation.transposeB),
+          alpha: { float: operation.alpha },
         });
       case 'layerNorm': {
         const width = node.inputs[0]!.shape.at(-1)!;

@@ -29,22 +29,26 @@ export function matmul(
   })[0]!;
 }
 
-/** a·b + c for matrices; c broadcasts to the product. */
+/** alpha · a·b + c for matrices; c broadcasts to the product. */
 export function gemm(
   a: Tensor,
   b: Tensor,
   c: Tensor,
-  { transposeA = false, transposeB = false }: Transposes = {},
+  { transposeA = false, transposeB = false, alpha = 1 }: Transposes & { alpha?: number } = {},
 ): Tensor {
-  return fused('ClipyardGemm', { a, b, c }, { transposeA, transposeB }, () => [
-    tf.add(tf.matMul(a, b, transposeA, transposeB), c),
-  ])[0]!;
+  return fused('ClipyardGemm', { a, b, c }, { transposeA, transposeB, alpha }, () => {
+    const product = tf.matMul(a, b, transposeA, transposeB);
+    return [tf.add(alpha === 1 ? product : tf.mul(product, alpha), c)];
+  })[0]!;
 }
 
-/** Sums a matrix [n,d] over its rows, as a product with ones (a GEMM, several times faster than a reduction). Result [d]. */
-export function columnSum(x: Tensor): Tensor {
+/**
+ * alpha times the sum of a matrix [n,d] over its rows, as a product with ones (a GEMM, several times faster than a
+ * reduction). Result [d].
+ */
+export function columnSum(x: Tensor, alpha = 1): Tensor {
   const [n, d] = x.shape as [number, number];
-  return tf.reshape(matmul(tf.tensor(new Float32Array(n).fill(1), [1, n]), x), [d]);
+  return tf.reshape(matmul(tf.tensor(new Float32Array(n).fill(1), [1, n]), x, { alpha }), [d]);
 }
 
 /** x over the last axis with mean 0 and variance 1, and 1/standard deviation [...,1]. */

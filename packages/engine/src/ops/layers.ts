@@ -7,11 +7,12 @@ import { type Save, withGradient } from './with-gradient.js';
  * Layers with derivatives by hand, where that saves nodes and memory. Legend: n rows (tokens of all samples),
  * d width in, e width out, V rows of a table. Weights are [out, in], as PyTorch stores them.
  */
-/** x_nd · w_edᵀ + b_e (+ residual_ne). */
-export function linear(x: Tensor, w: Tensor, b: Tensor, residual?: Tensor): Tensor {
+
+/** scale · x_nd · w_edᵀ + b_e (+ residual_ne); the scale costs nothing. */
+export function linear(x: Tensor, w: Tensor, b: Tensor, residual?: Tensor, scale = 1): Tensor {
   const gradients = (dy: Tensor, x: Tensor, w: Tensor): Tensor[] => [
-    matmul(dy, w),
-    matmul(dy, x, { transposeA: true }),
+    matmul(dy, w, { alpha: scale }),
+    weightGradient(dy, x, scale),
     columnSum(dy),
   ];
   if (residual === undefined) {
@@ -19,7 +20,10 @@ export function linear(x: Tensor, w: Tensor, b: Tensor, residual?: Tensor): Tens
       (...args) => {
         const [x, w, b, save] = args as unknown as [Tensor, Tensor, Tensor, Save];
         save([x, w]);
-        return { value: gemm(x, w, b, { transposeB: true }), gradFunc: (dy, [x, w]) => gradients(dy, x!, w!) };
+        return {
+          value: gemm(x, w, b, { transposeB: true, alpha: scale }),
+          gradFunc: (dy, [x, w]) => gradients(dy, x!, w!),
+        };
       },
       x,
       w,
@@ -31,7 +35,7 @@ export function linear(x: Tensor, w: Tensor, b: Tensor, residual?: Tensor): Tens
       const [x, w, b, r, save] = args as unknown as [Tensor, Tensor, Tensor, Tensor, Save];
       save([x, w]);
       return {
-        value: tf.add(gemm(x, w, r, { transposeB: true }), b),
+        value: tf.add(gemm(x, w, r, { transposeB: true, alpha: scale }), b),
         gradFunc: (dy, [x, w]) => [...gradients(dy, x!, w!), dy],
       };
     },
@@ -40,6 +44,12 @@ export function linear(x: Tensor, w: Tensor, b: Tensor, residual?: Tensor): Tens
     b,
     residual,
   );
+}
+
+/** scale · dy_neᵀ · x_nd, [e,d]: as the product with more rows than columns, which GEMMs are better at. */
+function weightGradient(dy: Tensor, x: Tensor, scale: number): Tensor {
+  if (dy.shape[1]! >= x.shape[1]!) return matmul(dy, x, { transposeA: true, alpha: scale });
+  return tf.transpose(matmul(x, dy, { transposeA: true, alpha: scale }));
 }
 
 const EPSILON = 1e-5;
@@ -71,10 +81,10 @@ export function layerNorm(x: Tensor, gain: Tensor, bias: Tensor): Tensor {
 }
 
 /**
- * layerNorm(x_nd, gain_d, bias_d) followed by w_ed and b_e, in one matrix product: gain and bias go into the weight, and
+ * layerNorm(x_nd, gain_d, bias_d) followed by w_ed and b_e, times `scale`, in one matrix product: gain and bias go into the weight, and
  * so does centring (the normalised rows have mean 0), which saves passes over the activations both ways.
  */
-export function normLinear(x: Tensor, gain: Tensor, bias: Tensor, w: Tensor, b: Tensor): Tensor {
+export function normLinear(x: Tensor, gain: Tensor, bias: Tensor, w: Tensor, b: Tensor, scale = 1): Tensor {
   const [e, d] = w.shape as [number, number];
   return withGradient(
     (...args) => {
@@ -85,12 +95,12 @@ export function normLinear(x: Tensor, gain: Tensor, bias: Tensor, w: Tensor, b: 
       const offset = tf.add(tf.reshape(matmul(w, tf.reshape(bias, [d, 1])), [e]), b);
       save([normal, inverse, folded, gain, bias, w]);
       return {
-        value: gemm(normal, folded, offset, { transposeB: true }),
+        value: gemm(normal, folded, scale === 1 ? offset : tf.mul(offset, scale), { transposeB: true, alpha: scale }),
         gradFunc: (dy, saved) => {
           const [normal, inverse, folded, gain, bias, w] = saved as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
-          const dNormal = matmul(dy, folded);
-          const dFolded = matmul(dy, normal, { transposeA: true });
-          const dOffset = columnSum(dy);
+          const dNormal = matmul(dy, folded, { alpha: scale });
+          const dFolded = weightGradient(dy, normal, scale);
+          const dOffset = columnSum(dy, scale);
           const dWeight = tf.add(
             tf.mul(dFolded, tf.reshape(gain, [1, d])),
             tf.mul(tf.reshape(dOffset, [e, 1]), tf.reshape(bias, [1, d])),
@@ -118,18 +128,18 @@ export function normLinear(x: Tensor, gain: Tensor, bias: Tensor, w: Tensor, b: 
 const normGradient = (centred: Tensor, d: Tensor, normal: Tensor, inverse: Tensor): Tensor =>
   tf.mul(inverse, tf.sub(centred, tf.mul(normal, tf.mean(tf.mul(d, normal), -1, true))));
 
-/** x · sigmoid(1.702 x), the GELU approximation that OpenAI's CLIP was trained with. */
-export function quickGelu(x: Tensor): Tensor {
+/** x · sigmoid(x) (SiLU; Elfwing et al., arXiv 1702.03118). */
+export function silu(x: Tensor): Tensor {
   return withGradient((...args) => {
     const [x, save] = args as unknown as [Tensor, Save];
-    const gate = tf.sigmoid(tf.mul(x, 1.702));
+    const gate = tf.sigmoid(x);
     const value = tf.mul(x, gate);
     save([gate, value]);
     return {
       value,
       gradFunc: (dy, saved) => {
         const [gate, value] = saved as [Tensor, Tensor];
-        return [tf.mul(dy, tf.add(gate, tf.mul(tf.mul(value, tf.sub(1, gate)), 1.702)))];
+        return [tf.mul(dy, tf.add(gate, tf.mul(value, tf.sub(1, gate))))];
       },
     };
   }, x);
