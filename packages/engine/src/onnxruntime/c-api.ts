@@ -53,6 +53,8 @@ const STACK_BYTES = 8 << 20;
 
 export class OrtApi {
   private readonly functions: Readonly<Record<Name, NativeFunction>>;
+  /** What calls under way use: nothing else need refer to it. */
+  private readonly inFlight = new Set<readonly unknown[]>();
 
   private constructor(
     api: bigint,
@@ -81,10 +83,16 @@ export class OrtApi {
     this.check(this.functions[name](...args));
   }
 
-  /** Likewise on a thread of its own; arrays among the arguments must not be touched before it resolves. */
-  callAsync(name: StatusFunction, ...args: Argument[]): Promise<void> {
+  /**
+   * Likewise on a thread of its own. Arrays among the arguments, and those in `used` that they point to, are kept alive
+   * and must not be touched before it resolves.
+   */
+  callAsync(name: StatusFunction, args: readonly Argument[], used: readonly unknown[] = []): Promise<void> {
     return new Promise((resolve, reject) => {
+      const kept = [...args, ...used];
+      this.inFlight.add(kept);
       this.functions[name].async(...args, (error, status) => {
+        this.inFlight.delete(kept);
         try {
           if (error) throw error;
           this.check(status);

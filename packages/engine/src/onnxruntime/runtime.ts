@@ -55,7 +55,8 @@ export class OrtRuntime {
       api.call('SetSessionGraphOptimizationLevel', options, OPTIMIZE_ALL);
       api.call('SetSessionLogSeverityLevel', options, LOG_ERRORS);
       const session = new BigUint64Array(1);
-      await api.callAsync('CreateSessionFromArray', this.environment, model, BigInt(model.length), options, session);
+      const bytes = BigInt(model.length);
+      await api.callAsync('CreateSessionFromArray', [this.environment, model, bytes, options, session]);
       return session[0]!;
     } finally {
       api.release('SessionOptions', options);
@@ -87,25 +88,21 @@ export class OrtRuntime {
     this.api.call('RunOptionsSetTerminate', runOptions);
   }
 
-  /** Runs a session: `inputs` and `outputs` are values in the order of the names; outputs are written in place. */
-  async run(
-    session: bigint,
-    runOptions: bigint,
-    inputNames: CStrings,
-    inputs: BigUint64Array,
-    outputNames: CStrings,
-    outputs: BigUint64Array,
-  ): Promise<void> {
+  /** Runs a session on the values of arrays, in the order of its names; outputs are written in place. */
+  async run(session: bigint, runOptions: bigint, inputs: Operands, outputs: Operands): Promise<void> {
     await this.api.callAsync(
       'Run',
-      session,
-      runOptions,
-      inputNames.pointers,
-      inputs,
-      BigInt(inputs.length),
-      outputNames.pointers,
-      BigInt(outputs.length),
-      outputs,
+      [
+        session,
+        runOptions,
+        inputs.names.pointers,
+        inputs.values,
+        BigInt(inputs.values.length),
+        outputs.names.pointers,
+        BigInt(outputs.values.length),
+        outputs.values,
+      ],
+      [...inputs.arrays, ...outputs.arrays],
     );
   }
 
@@ -120,6 +117,13 @@ export class OrtRuntime {
   releaseRunOptions(runOptions: bigint): void {
     this.api.release('RunOptions', runOptions);
   }
+}
+
+/** What a run reads or writes: ONNX Runtime's values, and the arrays that they point to. */
+export interface Operands {
+  readonly names: CStrings;
+  readonly values: BigUint64Array;
+  readonly arrays: readonly ArrayBufferView[];
 }
 
 /** An array of C strings; its memory lives as long as the object. */

@@ -40,17 +40,22 @@ export class Session {
       return array;
     });
     const written = this.outputs.map((port) => wanted[port.name] ?? newArray(port));
-    const inputs = BigUint64Array.from(this.inputs, (port, i) => this.valueOf(port, read[i]!));
-    const outputs = BigUint64Array.from(this.outputs, (port, i) => this.valueOf(port, written[i]!));
-    await this.runtime.run(this.handle, runOptions, this.inputNames, inputs, this.outputNames, outputs);
-    // Also keeps what was read from being collected during the run.
-    assert(read.length === inputs.length);
+    await this.runtime.run(
+      this.handle,
+      runOptions,
+      { names: this.inputNames, values: this.valuesOf(this.inputs, read), arrays: read },
+      { names: this.outputNames, values: this.valuesOf(this.outputs, written), arrays: written },
+    );
     return Object.fromEntries(this.outputs.map(({ name }, i) => [name, written[i]!]));
   }
 
   release(): void {
     this.releaseValues();
     this.runtime.releaseSession(this.handle);
+  }
+
+  private valuesOf(ports: readonly Port[], arrays: readonly TypedArray[]): BigUint64Array {
+    return BigUint64Array.from(ports, (port, i) => this.valueOf(port, arrays[i]!));
   }
 
   private valueOf({ name, shape, dtype }: Port, array: TypedArray): bigint {
