@@ -65,6 +65,7 @@ const layers: OperationCase[] = [
   ...[
     [5, 3, 4],
     [1, 7, 1],
+    [2, 3, 5],
   ].flatMap(([n, d, e]): OperationCase[] => {
     const inputs: Record<string, CaseInput> = { x: { shape: [n!, d!] }, w: { shape: [e!, d!] }, b: { shape: [e!] } };
     const norm: Record<string, CaseInput> = {

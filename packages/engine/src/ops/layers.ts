@@ -1,6 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { tf } from '../tfjs.js';
-import { columnSum, gemm, matmul, standardize } from './fused.js';
+import { columnSum, gemm, matmul } from './fused.js';
 import { type Save, withGradient } from './with-gradient.js';
 
 /**
@@ -47,86 +47,10 @@ export function linear(x: Tensor, w: Tensor, b: Tensor, residual?: Tensor, scale
 }
 
 /** scale · dy_neᵀ · x_nd, [e,d]: as the product with more rows than columns, which GEMMs are better at. */
-function weightGradient(dy: Tensor, x: Tensor, scale: number): Tensor {
+export function weightGradient(dy: Tensor, x: Tensor, scale: number): Tensor {
   if (dy.shape[1]! >= x.shape[1]!) return matmul(dy, x, { transposeA: true, alpha: scale });
   return tf.transpose(matmul(x, dy, { transposeA: true, alpha: scale }));
 }
-
-const EPSILON = 1e-5;
-
-/** Layer norm over the last axis of x_nd with gain_d and bias_d (Ba et al., arXiv 1607.06450); epsilon 1e-5 as in PyTorch. */
-export function layerNorm(x: Tensor, gain: Tensor, bias: Tensor): Tensor {
-  return withGradient(
-    (...args) => {
-      const [x, gain, bias, save] = args as unknown as [Tensor, Tensor, Tensor, Save];
-      const { normal, inverse } = standardize(x, EPSILON);
-      save([normal, inverse, gain]);
-      return {
-        value: tf.add(tf.mul(normal, gain), bias),
-        gradFunc: (dy, saved) => {
-          const [normal, inverse, gain] = saved as [Tensor, Tensor, Tensor];
-          const d = tf.mul(dy, gain);
-          return [
-            normGradient(tf.sub(d, tf.mean(d, -1, true)), d, normal, inverse),
-            columnSum(tf.mul(dy, normal)),
-            columnSum(dy),
-          ];
-        },
-      };
-    },
-    x,
-    gain,
-    bias,
-  );
-}
-
-/**
- * layerNorm(x_nd, gain_d, bias_d) followed by w_ed and b_e, times `scale`, in one matrix product: gain and bias go into the weight, and
- * so does centring (the normalised rows have mean 0), which saves passes over the activations both ways.
- */
-export function normLinear(x: Tensor, gain: Tensor, bias: Tensor, w: Tensor, b: Tensor, scale = 1): Tensor {
-  const [e, d] = w.shape as [number, number];
-  return withGradient(
-    (...args) => {
-      const [x, gain, bias, w, b, save] = args as unknown as [Tensor, Tensor, Tensor, Tensor, Tensor, Save];
-      const { normal, inverse } = standardize(x, EPSILON);
-      const scaled = tf.mul(w, tf.reshape(gain, [1, d]));
-      const folded = tf.sub(scaled, tf.mean(scaled, 1, true));
-      const offset = tf.add(tf.reshape(matmul(w, tf.reshape(bias, [d, 1])), [e]), b);
-      save([normal, inverse, folded, gain, bias, w]);
-      return {
-        value: gemm(normal, folded, scale === 1 ? offset : tf.mul(offset, scale), { transposeB: true, alpha: scale }),
-        gradFunc: (dy, saved) => {
-          const [normal, inverse, folded, gain, bias, w] = saved as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
-          const dNormal = matmul(dy, folded, { alpha: scale });
-          const dFolded = weightGradient(dy, normal, scale);
-          const dOffset = columnSum(dy, scale);
-          const dWeight = tf.add(
-            tf.mul(dFolded, tf.reshape(gain, [1, d])),
-            tf.mul(tf.reshape(dOffset, [e, 1]), tf.reshape(bias, [1, d])),
-          );
-          const dBias = tf.reshape(matmul(tf.reshape(dOffset, [1, e]), w), [d]);
-          return [
-            normGradient(dNormal, dNormal, normal, inverse),
-            tf.sum(tf.mul(w, dFolded), 0),
-            dBias,
-            dWeight,
-            dOffset,
-          ];
-        },
-      };
-    },
-    x,
-    gain,
-    bias,
-    w,
-    b,
-  );
-}
-
-/** Gradient of standardisation: inverse ∘ (centred − normal ∘ mean(d ∘ normal)), `centred` being d less its mean. */
-const normGradient = (centred: Tensor, d: Tensor, normal: Tensor, inverse: Tensor): Tensor =>
-  tf.mul(inverse, tf.sub(centred, tf.mul(normal, tf.mean(tf.mul(d, normal), -1, true))));
 
 /** x · sigmoid(x) (SiLU; Elfwing et al., arXiv 1702.03118). */
 export function silu(x: Tensor): Tensor {
