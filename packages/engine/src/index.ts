@@ -14,6 +14,7 @@ export type {
 export { type OpenEngineOptions, openEngine } from './open-engine.js';
 export { attention } from './ops/attention.js';
 export { columnSum, gemm, matmul } from './ops/fused.js';
-export { gelu, l2Normalize, linear, rows, silu } from './ops/layers.js';
+export { geluLinear } from './ops/gelu-linear.js';
+export { l2Normalize, linear, rows, silu } from './ops/layers.js';
 export { layerNorm, normLinear } from './ops/norms.js';
 export { tf } from './tfjs.js';

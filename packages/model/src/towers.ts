@@ -1,6 +1,6 @@
 import {
   attention,
-  gelu,
+  geluLinear,
   l2Normalize,
   layerNorm,
   linear,
@@ -146,8 +146,10 @@ function block(
   const scale = quick ? QUICK_GELU : 1;
   const [gain, bias] = [p('ln_2.weight'), p('ln_2.bias')];
   const hidden = normLinear(afterAttention, gain, bias, p('mlp.c_fc.weight'), p('mlp.c_fc.bias'), scale);
-  const activated = quick ? silu(hidden) : gelu(hidden);
-  return linear(activated, p('mlp.c_proj.weight'), p('mlp.c_proj.bias'), afterAttention, 1 / scale);
+  const [weight, offset] = [p('mlp.c_proj.weight'), p('mlp.c_proj.bias')];
+  return quick
+    ? linear(silu(hidden), weight, offset, afterAttention, 1 / scale)
+    : geluLinear(hidden, weight, offset, afterAttention);
 }
 
 /** [1,t,t] to add to scores: a token sees itself and what is before it. */

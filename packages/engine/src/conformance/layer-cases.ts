@@ -1,7 +1,7 @@
 import {
   attention,
   columnSum,
-  gelu,
+  geluLinear,
   gemm,
   l2Normalize,
   layerNorm,
@@ -126,12 +126,30 @@ const layers: OperationCase[] = [
     compute: ({ x }) => silu(x!),
     reference: ({ x }) => map(x!, (v) => v / (1 + Math.exp(-v))),
   },
-  {
-    name: 'gelu',
-    inputs: { x: { shape: [3, 5], min: -4, max: 4 } },
-    compute: ({ x }) => gelu(x!),
-    reference: ({ x }) => map(x!, (v) => (v / 2) * (1 + erf(v / Math.SQRT2))),
-  },
+  ...[
+    [3, 5, 4],
+    [4, 3, 6],
+  ].map(
+    ([n, d, e]): OperationCase => ({
+      name: `geluLinear, ${n} rows from ${d} to ${e}`,
+      inputs: {
+        x: { shape: [n!, d!], min: -4, max: 4 },
+        w: { shape: [e!, d!] },
+        b: { shape: [e!] },
+        r: { shape: [n!, e!] },
+      },
+      compute: ({ x, w, b, r }) => geluLinear(x!, w!, b!, r!),
+      reference: ({ x, w, b, r }) =>
+        add(
+          linearOf(
+            map(x!, (v) => (v / 2) * (1 + erf(v / Math.SQRT2))),
+            w!,
+            b!,
+          ),
+          r!,
+        ),
+    }),
+  ),
   {
     name: 'attention',
     inputs: { q: { shape: [3, 4, 2] }, k: { shape: [3, 4, 2] }, v: { shape: [3, 4, 2] } },

@@ -69,23 +69,6 @@ export function silu(x: Tensor): Tensor {
   }, x);
 }
 
-/** x · Φ(x), the exact GELU (Hendrycks and Gimpel, arXiv 1606.08415). */
-export function gelu(x: Tensor): Tensor {
-  return withGradient((...args) => {
-    const [x, save] = args as unknown as [Tensor, Save];
-    const cumulative = tf.mul(0.5, tf.add(1, tf.erf(tf.mul(x, Math.SQRT1_2))));
-    save([x, cumulative]);
-    return {
-      value: tf.mul(x, cumulative),
-      gradFunc: (dy, saved) => {
-        const [x, cumulative] = saved as [Tensor, Tensor];
-        const density = tf.mul(tf.exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
-        return [tf.mul(dy, tf.add(cumulative, tf.mul(x, density)))];
-      },
-    };
-  }, x);
-}
-
 /** Rows `indices` (int32, [n]) of table_Vd. Rows may repeat; their gradients add up. */
 export function rows(table: Tensor, indices: Tensor): Tensor {
   const count = table.shape[0]!;
