@@ -56,7 +56,7 @@ export interface StagedProgram {
 }
 
 export interface Engine {
-  readonly name: 'onnxruntime' | 'cpu';
+  readonly name: 'onnxruntime' | 'tensorflow' | 'cpu';
   /** Throws `engine_unsupported` for an operation it lacks. */
   compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program>;
   compileStaged(

@@ -11,10 +11,13 @@ export type {
   TensorSpec,
   TypedArray,
 } from './engine.js';
+export { type EngineStatus, listEngines } from './list-engines.js';
 export { type OpenEngineOptions, openEngine } from './open-engine.js';
 export { attention } from './ops/attention.js';
 export { columnSum, gemm, matmul } from './ops/fused.js';
 export { geluLinear } from './ops/gelu-linear.js';
 export { l2Normalize, linear, rows, silu } from './ops/layers.js';
 export { layerNorm, normLinear } from './ops/norms.js';
+export { type BuildOptions, buildTensorFlow } from './tensorflow/build/build-tensorflow.js';
+export type { Installation } from './tensorflow/installation.js';
 export { tf } from './tfjs.js';

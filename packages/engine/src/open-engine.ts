@@ -2,25 +2,74 @@ import { ClipyardError } from '@clipyard/contracts';
 import { CpuEngine } from './cpu-engine.js';
 import type { Engine } from './engine.js';
 import { OnnxRuntimeEngine } from './onnxruntime/onnxruntime-engine.js';
+import { findTensorFlow, type Installation } from './tensorflow/installation.js';
+import { TensorFlowEngine } from './tensorflow/tensorflow-engine.js';
 import { tf } from './tfjs.js';
 
 export interface OpenEngineOptions {
-  /** `auto`: the fastest that passes its self-test here. */
-  readonly engine: 'auto' | 'onnxruntime' | 'cpu';
+  /** `auto`: `tensorflow` where it was built and finds a GPU, else `onnxruntime`. */
+  readonly engine: 'auto' | 'onnxruntime' | 'tensorflow' | 'cpu';
   /** Threads of one run; default 1. */
   readonly threads?: number;
+  /** Where engines lie that were built on this machine; unset: there are none. */
+  readonly enginesDir?: string;
+  /** Number of the rank on this host: ranks take the GPUs in turn. */
+  readonly slot?: number;
 }
 
 /** Opens an engine and checks that it computes. Throws `engine_unavailable` with what is missing. */
-export async function openEngine({ engine: name, threads = 1 }: OpenEngineOptions): Promise<Engine> {
-  const engine = name === 'cpu' ? new CpuEngine() : new OnnxRuntimeEngine({ threads });
+export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
+  const name = options.engine;
+  if (name === 'cpu') return checked(new CpuEngine(), REINSTALL);
+  if (name === 'tensorflow') return openTensorFlow(await installation(options), options);
+  return (name === 'auto' ? await openOnGpu(options) : undefined) ?? openOnnxRuntime(options);
+}
+
+const REINSTALL = 'Install again with `npm ci`, or choose resources.engine: cpu (slow).';
+const REBUILD = 'Build it again with `clipyard engines build tensorflow`, or choose resources.engine: onnxruntime.';
+
+const openOnnxRuntime = ({ threads = 1 }: OpenEngineOptions): Promise<Engine> =>
+  checked(new OnnxRuntimeEngine({ threads }), REINSTALL);
+
+async function installation({ enginesDir }: OpenEngineOptions): Promise<Installation> {
+  const found = enginesDir === undefined ? undefined : await findTensorFlow(enginesDir);
+  if (found !== undefined) return found;
+  throw new ClipyardError(
+    'engine_unavailable',
+    `The tensorflow engine has not been built for ${process.platform} ${process.arch}${enginesDir === undefined ? '' : ` below ${enginesDir}`}. Run \`clipyard engines build tensorflow\` on this machine, or choose resources.engine: auto.`,
+  );
+}
+
+async function openTensorFlow(
+  { bindingPath }: Installation,
+  { threads = 1, slot }: OpenEngineOptions,
+): Promise<TensorFlowEngine> {
+  return checked(await TensorFlowEngine.open({ bindingPath, threads, slot }), REBUILD);
+}
+
+/** TensorFlow, where it was built on a machine with a GPU and finds one now; a GPU that is gone is no error here. */
+async function openOnGpu(options: OpenEngineOptions): Promise<Engine | undefined> {
+  const found = options.enginesDir === undefined ? undefined : await findTensorFlow(options.enginesDir);
+  if (found?.gpu !== true) return undefined;
+  try {
+    const engine = await openTensorFlow(found, options);
+    if (engine.gpu) return engine;
+    await engine.close();
+    return undefined;
+  } catch (error) {
+    if (error instanceof ClipyardError && error.code === 'engine_unavailable') return undefined;
+    throw error;
+  }
+}
+
+async function checked<E extends Engine>(engine: E, remedy: string): Promise<E> {
   try {
     await selfTest(engine);
   } catch (error) {
     await engine.close();
     throw new ClipyardError(
       'engine_unavailable',
-      `The ${engine.name} engine does not work on this machine: ${(error as Error).message}. Install again with \`npm ci\`, or choose resources.engine: cpu (slow).`,
+      `The ${engine.name} engine does not work on this machine: ${(error as Error).message}. ${remedy}`,
       { cause: error },
     );
   }

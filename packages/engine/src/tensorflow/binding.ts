@@ -1,0 +1,39 @@
+import { createRequire } from 'node:module';
+import type { TypedArray } from '../engine.js';
+import type { ValueType } from '../graph/graph.js';
+
+/** TF_DataType of tensorflow/c/tf_datatype.h. */
+export const DATA_TYPE: Readonly<Record<ValueType, number>> = { float32: 1, int32: 3, bool: 10 };
+/** TF_AttrType of tensorflow/c/tf_attrtype.h. */
+export const ATTRIBUTE_TYPE = { int: 1, bool: 3, type: 4 } as const;
+
+/** An attribute of a TensorFlow operation, as the binding takes it. */
+export interface Attribute {
+  readonly name: string;
+  readonly type: number;
+  readonly value: boolean | number;
+}
+
+/**
+ * What we use of the binding of `@tensorflow/tfjs-node-gpu` (its `tfjs_binding.d.ts`): eager operations on tensors that
+ * are known by number. Its JavaScript half is left out: the recorded graph needs no tfjs kernels, and that half does
+ * not load on Node 23 and later. One thread of a process may use it, since it holds its context in a static variable.
+ */
+export interface Binding {
+  /** On a CPU the tensor shares the memory of `values`, which must not change before the tensor is deleted. */
+  createTensor(shape: readonly number[], dtype: number, values: TypedArray | Uint8Array): number;
+  deleteTensor(id: number): void;
+  /** A copy. */
+  tensorDataSync(id: number): TypedArray | Uint8Array;
+  executeOp(
+    name: string,
+    attributes: readonly Attribute[],
+    inputs: readonly number[],
+    outputs: number,
+  ): { readonly id: number }[];
+  isUsingGpuDevice(): boolean;
+  readonly TF_Version: string;
+}
+
+/** Loads a binding that was built on this machine. Throws what the dynamic loader says. */
+export const loadBinding = (path: string): Binding => createRequire(import.meta.url)(path) as Binding;

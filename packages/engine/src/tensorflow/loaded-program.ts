@@ -1,0 +1,103 @@
+import assert from 'node:assert';
+import type { Buffers, TypedArray } from '../engine.js';
+import { type Binding, DATA_TYPE } from './binding.js';
+import type { TensorFlowProgram } from './lower.js';
+
+const STOPPED = 'it was stopped';
+
+/** A program on TensorFlow's device: its constants, and what its last run kept. Runs block the thread. */
+export class LoadedProgram {
+  private readonly constants: (number | undefined)[];
+  private kept = new Map<string, number>();
+
+  constructor(
+    private readonly binding: Binding,
+    private readonly program: TensorFlowProgram,
+    private readonly keep: ReadonlySet<string>,
+    private readonly keptFrom: LoadedProgram | undefined,
+    private readonly stop: Int32Array,
+  ) {
+    this.constants = new Array(program.slots);
+    for (const { slot, shape, dtype, data } of program.constants) {
+      this.constants[slot] = binding.createTensor(shape, DATA_TYPE[dtype], data);
+    }
+  }
+
+  /** Writes to `wanted`, and returns a new array for every other output that is not kept. */
+  run(given: Buffers, wanted: Buffers): Record<string, TypedArray> {
+    const { binding, program } = this;
+    const tensors = [...this.constants];
+    const own = new Set<number>();
+    try {
+      for (const [name, { slot, shape, dtype }] of program.inputs) {
+        const values = given[name];
+        if (values === undefined) {
+          const kept = this.keptFrom?.kept.get(name);
+          assert(kept !== undefined, `no value for ${name}`);
+          tensors[slot] = kept;
+        } else {
+          const id = binding.createTensor(shape, DATA_TYPE[dtype], values);
+          own.add(id);
+          tensors[slot] = id;
+        }
+      }
+      this.execute(tensors, own);
+      return this.collect(tensors, own, wanted);
+    } finally {
+      for (const id of own) binding.deleteTensor(id);
+    }
+  }
+
+  dispose(): void {
+    for (const id of this.constants) if (id !== undefined) this.binding.deleteTensor(id);
+    this.forget();
+  }
+
+  private execute(tensors: (number | undefined)[], own: Set<number>): void {
+    const { binding, stop } = this;
+    for (const { op, attributes, inputs, outputs, free } of this.program.steps) {
+      if (Atomics.load(stop, 0) !== 0) throw new Error(STOPPED);
+      const ids = inputs.map((slot) => tensors[slot]!);
+      let made: { id: number }[];
+      try {
+        made = binding.executeOp(op, attributes, ids, outputs.length);
+      } catch (error) {
+        throw new Error(`${op}: ${(error as Error).message}`, { cause: error });
+      }
+      for (let i = 0; i < outputs.length; i++) {
+        const { id } = made[i]!;
+        tensors[outputs[i]!] = id;
+        own.add(id);
+      }
+      for (const slot of free) {
+        const id = tensors[slot]!;
+        own.delete(id);
+        binding.deleteTensor(id);
+      }
+    }
+  }
+
+  private collect(tensors: (number | undefined)[], own: Set<number>, wanted: Buffers): Record<string, TypedArray> {
+    const results: Record<string, TypedArray> = {};
+    if (this.keep.size > 0) this.forget();
+    for (const [name, { slot }] of this.program.outputs) {
+      const id = tensors[slot]!;
+      if (this.keep.has(name)) {
+        own.delete(id);
+        this.kept.set(name, id);
+        continue;
+      }
+      const values = this.binding.tensorDataSync(id) as TypedArray;
+      const target = wanted[name];
+      if (target === undefined) results[name] = values;
+      else target.set(values);
+    }
+    return results;
+  }
+
+  /** Lets go of what the last run kept; one tensor may be kept under two names. */
+  private forget(): void {
+    for (const id of new Set(this.kept.values())) this.binding.deleteTensor(id);
+    this.kept = new Map();
+  }
+}

@@ -1,0 +1,23 @@
+import { fileURLToPath } from 'node:url';
+import { runChild } from './build/child.js';
+
+const TIMEOUT_MS = 5 * 60_000;
+
+export interface SelfTest {
+  readonly version: string;
+  readonly gpu: boolean;
+}
+
+/** Loads a binding in a process of its own and multiplies matrices. Throws with the reason. */
+export async function selfTest(bindingPath: string, signal?: AbortSignal): Promise<SelfTest> {
+  const script = fileURLToPath(new URL('../../dist/tensorflow/self-test-main.js', import.meta.url));
+  const result = await runChild(process.execPath, [script, bindingPath], { timeoutMs: TIMEOUT_MS, signal });
+  if (result.code !== 0) throw new Error(reasonOf(result.stderr) || `it ended with ${result.ending ?? result.code}`);
+  return JSON.parse(result.stdout.trim().split('\n').at(-1)!) as SelfTest;
+}
+
+/** The line of an uncaught error, or the last one. */
+function reasonOf(stderr: string): string {
+  const lines = stderr.trim().split('\n');
+  return lines.find((line) => /^(\w*Error|.*cannot open shared object)/.test(line)) ?? lines.at(-1) ?? '';
+}

@@ -1,0 +1,181 @@
+import assert from 'node:assert';
+import { ClipyardError } from '@clipyard/contracts';
+import { checkInputs, checkOutputs } from '../check-buffers.js';
+import type {
+  Buffers,
+  CompileOptions,
+  DType,
+  Engine,
+  Program,
+  Specs,
+  StagedProgram,
+  TensorFunction,
+  TypedArray,
+} from '../engine.js';
+import { installGradients } from '../gradients.js';
+import type { Graph, Value } from '../graph/graph.js';
+import { checkInPlace } from '../graph/in-place.js';
+import { record } from '../graph/recorder.js';
+import { simplify } from '../graph/simplify.js';
+import { splitGraph } from '../graph/split.js';
+import { lowerToTensorFlow } from './lower.js';
+import { TensorFlowThread, type ThreadOptions } from './thread.js';
+
+let programs = 0;
+
+/** A program in TensorFlow's thread. */
+interface Loaded {
+  readonly id: number;
+  run(given: Buffers, outputs: Buffers): Promise<Record<string, TypedArray>>;
+  dispose(): Promise<void>;
+}
+
+/** Records functions on this thread and evaluates their graphs on TensorFlow's, so that the event loop never waits. */
+export class TensorFlowEngine implements Engine {
+  readonly name = 'tensorflow';
+  private readonly loaded = new Set<Loaded>();
+  private readonly stop = new Int32Array(new SharedArrayBuffer(4));
+  private closed = false;
+
+  private constructor(private readonly thread: TensorFlowThread) {
+    installGradients();
+  }
+
+  /** Loads the binding. Throws `engine_unavailable`. */
+  static async open(options: ThreadOptions): Promise<TensorFlowEngine> {
+    return new TensorFlowEngine(await TensorFlowThread.open(options));
+  }
+
+  get version(): string {
+    return this.thread.version;
+  }
+
+  /** Whether it computes on a GPU. */
+  get gpu(): boolean {
+    return this.thread.gpu;
+  }
+
+  async compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program> {
+    const graph = simplify(record(options.name, fn, inputs));
+    checkInPlace(graph, options.inPlace ?? {});
+    const program = await this.load(graph, options.name, [], undefined);
+    const outputSpecs = specsOf(graph.outputs);
+    return {
+      name: options.name,
+      inputs,
+      outputs: outputSpecs,
+      run: async (given, outputs = {}) => {
+        checkInputs(options.name, inputs, given);
+        checkOutputs(options.name, outputSpecs, outputs);
+        return program.run(given, outputs);
+      },
+      dispose: () => program.dispose(),
+    };
+  }
+
+  async compileStaged(
+    fn: TensorFunction,
+    inputs: Specs,
+    late: readonly string[],
+    options: Omit<CompileOptions, 'inPlace'>,
+  ): Promise<StagedProgram> {
+    const { early, late: rest, kept } = splitGraph(simplify(record(options.name, fn, inputs)), late);
+    const first = await this.load(early, `${options.name} (begin)`, [...kept.keys()], undefined);
+    const second = await this.load(rest, `${options.name} (finish)`, [], first.id);
+    const isLate = (name: string): boolean => late.includes(name);
+    const lateInputs = select(inputs, isLate);
+    const earlyInputs = select(inputs, (name) => !isLate(name));
+    const earlyOutputs = select(specsOf(early.outputs), (name) => !kept.has(name));
+    const lateOutputs = specsOf(rest.outputs);
+    let begun: Buffers | undefined;
+    return {
+      name: options.name,
+      inputs,
+      earlyOutputs,
+      lateOutputs,
+      begin: async (given, outputs = {}) => {
+        checkInputs(options.name, earlyInputs, given);
+        checkOutputs(options.name, earlyOutputs, outputs);
+        begun = given;
+        return first.run(given, outputs);
+      },
+      finish: async (given, outputs = {}) => {
+        assert(begun !== undefined, 'finish before begin');
+        checkInputs(options.name, lateInputs, given);
+        checkOutputs(options.name, lateOutputs, outputs);
+        return second.run({ ...begun, ...given }, outputs);
+      },
+      dispose: async () => {
+        await second.dispose();
+        await first.dispose();
+      },
+    };
+  }
+
+  /** Memory that both threads see. */
+  allocate<D extends DType>(dtype: D, length: number): D extends 'float32' ? Float32Array : Int32Array {
+    const memory = new SharedArrayBuffer(4 * length);
+    return (dtype === 'float32' ? new Float32Array(memory) : new Int32Array(memory)) as unknown as D extends 'float32'
+      ? Float32Array
+      : Int32Array;
+  }
+
+  /** Ends a run that is under way after its present operation. */
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    Atomics.store(this.stop, 0, 1);
+    await Promise.all([...this.loaded].map((program) => program.dispose()));
+  }
+
+  private async load(graph: Graph, name: string, keep: string[], keptFrom: number | undefined): Promise<Loaded> {
+    const id = programs++;
+    const program = lowerToTensorFlow(graph);
+    await this.ask(name, { type: 'load', id, program, keep, keptFrom, stop: this.stop });
+    const read = [...program.inputs.keys()];
+    const loaded: Loaded = {
+      id,
+      run: async (given, outputs) => {
+        const inputs = Object.fromEntries(
+          read.flatMap((key) => (given[key] === undefined ? [] : [[key, visible(given[key])]])),
+        );
+        const written = Object.fromEntries(Object.entries(outputs).filter(([, array]) => isShared(array)));
+        const results = await this.ask(name, { type: 'run', id, inputs, outputs: written });
+        for (const [key, target] of Object.entries(outputs)) {
+          if (!isShared(target)) target.set(results[key]!);
+          results[key] = target;
+        }
+        return results;
+      },
+      dispose: async () => {
+        if (this.loaded.delete(loaded)) await this.thread.call({ type: 'dispose', id });
+      },
+    };
+    this.loaded.add(loaded);
+    return loaded;
+  }
+
+  /** Throws `engine_failed` with the program and what TensorFlow says, and when closed. */
+  private async ask(
+    name: string,
+    request: Parameters<TensorFlowThread['call']>[0],
+  ): Promise<Record<string, TypedArray>> {
+    if (this.closed) throw new ClipyardError('engine_failed', `The engine is closed (\`${name}\`)`);
+    try {
+      return await this.thread.call(request);
+    } catch (error) {
+      const reason = this.closed ? 'The engine was closed' : `TensorFlow failed: ${(error as Error).message}`;
+      throw new ClipyardError('engine_failed', `${reason} (\`${name}\`)`, { cause: error });
+    }
+  }
+}
+
+const isShared = (array: TypedArray): boolean => array.buffer instanceof SharedArrayBuffer;
+
+/** The same values for the other thread; copied unless shared, as a message would copy the whole buffer of a view. */
+const visible = (array: TypedArray): TypedArray => (isShared(array) ? array : array.slice());
+
+const select = (specs: Specs, wanted: (name: string) => boolean): Specs =>
+  Object.fromEntries(Object.entries(specs).filter(([name]) => wanted(name)));
+const specsOf = (values: ReadonlyMap<string, Value>): Specs =>
+  Object.fromEntries([...values].map(([name, { shape, dtype }]) => [name, { shape, dtype: dtype as DType }]));
