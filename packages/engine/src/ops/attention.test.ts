@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expectAllClose, formulaValues } from '@clipyard/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ENGINES } from '../conformance/operation-case.js';
-import { type Engine, openEngine, type Specs, type Tensor, type TensorFunction, tf } from '../index.js';
+import { ENGINES_HERE, openHere } from '../conformance/engines-here.js';
+import { type Engine, type Specs, type Tensor, type TensorFunction, tf } from '../index.js';
 import { attention, LONGEST_KEPT, wholeAttention } from './attention.js';
 
 const [HEADS, WIDTH] = [2, 8];
@@ -19,10 +19,10 @@ const withGradients =
     return { value: attend(q!, k!, v!, masked ? mask : undefined), dq: dq!, dk: dk!, dv: dv! };
   };
 
-describe.each(ENGINES)('attention over a long sequence, on %s', (name) => {
+describe.each(ENGINES_HERE)('attention over a long sequence, on %s', (name) => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openEngine({ engine: name, threads: 2 });
+    engine = await openHere(name, 2);
   });
   afterAll(() => engine.close());
 
