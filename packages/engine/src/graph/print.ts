@@ -1,0 +1,32 @@
+import type { Graph, Node, Value } from './graph.js';
+
+/**
+ * The graph as text, one line a node: `%2 float32[64,128] = gemm(%0, visual.proj, %1) transposeB alpha=1.702`. Results are
+ * numbered in order, inputs go by their names, and constants show their values where they are few.
+ */
+export function printGraph(graph: Graph): string {
+  const numbers = new Map<Value, number>();
+  const refer = (value: Value): string => {
+    if (value.kind === 'input') return value.name;
+    if (value.kind === 'constant') return value.data.length <= 4 ? `[${[...value.data].join(', ')}]` : typeOf(value);
+    return `%${numbers.get(value)}`;
+  };
+  const lines = [...graph.inputs.values()].map((input) => `input ${input.name} ${typeOf(input)}`);
+  for (const node of graph.nodes) {
+    for (const output of node.outputs) numbers.set(output, numbers.size);
+    const results = node.outputs.map((output) => `${refer(output)} ${typeOf(output)}`).join(', ');
+    lines.push(`${results} = ${node.operation.op}(${node.inputs.map(refer).join(', ')})${attributesOf(node)}`);
+  }
+  for (const [name, value] of graph.outputs) lines.push(`output ${name} = ${refer(value)}`);
+  return lines.join('\n');
+}
+
+const typeOf = ({ dtype, shape }: Value): string => `${dtype}[${shape.join(',')}]`;
+
+/** Flags by their names when set, everything else as name=value. */
+function attributesOf({ operation: { op: _op, ...attributes } }: Node): string {
+  return Object.entries(attributes)
+    .filter(([, value]) => value !== false)
+    .map(([name, value]) => (value === true ? ` ${name}` : ` ${name}=${JSON.stringify(value)}`))
+    .join('');
+}
