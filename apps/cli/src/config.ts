@@ -13,6 +13,7 @@ const environmentSchema = z.object({
   DATABASE_URL: z.string().min(1).optional(),
   REDIS_URL: z.string().min(1).optional(),
   STORAGE_URL: z.string().min(1).optional(),
+  PIP_INDEX_URL: z.string().min(1).optional(),
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: z.coerce.number().int().min(0).max(65_535).optional(),
 });
@@ -26,6 +27,8 @@ export interface Config {
   readonly environment: NodeJS.ProcessEnv;
   /** The server to talk to, when the environment names one. */
   readonly url: string | undefined;
+  /** Where Python packages come from, for `clipyard engines build`; unset: PyPI. */
+  readonly packageIndexUrl: string | undefined;
   /** What `clipyard up` starts, and with what. */
   readonly up: {
     readonly slots: number;
@@ -58,6 +61,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     home,
     environment: env,
     url: values.CLIPYARD_URL,
+    packageIndexUrl: values.PIP_INDEX_URL,
     up: Object.freeze({
       slots: values.CLIPYARD_SLOTS,
       threads: values.CLIPYARD_THREADS,

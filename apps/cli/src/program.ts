@@ -6,8 +6,9 @@ import { nodes } from './commands/nodes.js';
 import type { Context } from './context.js';
 import { EXIT } from './exit-codes.js';
 
-// Loaded when asked for: the decoder of pictures and the database would double the start of all other commands.
+// Loaded when asked for: the decoder of pictures, the engines and the database would double the start of all other commands.
 const loadData = () => import('./commands/data.js');
+const loadEngines = () => import('./commands/engines.js');
 const loadUp = () => import('./commands/up.js');
 
 /** Runs one command line; resolves with the exit code. Throws coded errors. */
@@ -75,12 +76,31 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
     .description('list nodes and their slots')
     .action(async (options) => finish(await nodes(context, options)));
   dataCommands(program.command('data').description('pack, index and inspect data sets'), context, finish);
+  engineCommands(program.command('engines').description('list and build the compute engines'), context, finish);
   program
     .command('up')
     .description('start database, API and a worker with two slots, and train the demo')
     .option('--no-demo', 'without the demo; stays up until a signal')
     .action(async (options) => finish(await (await loadUp()).up(context, options)));
   return program;
+}
+
+function engineCommands(engines: Command, context: Context, finish: (code: number) => void): void {
+  engines
+    .command('list')
+    .description('try each compute engine on this machine: whether it works, its version and device')
+    .option('--json', 'print JSON')
+    .action(async (options) => finish(await (await loadEngines()).showEngines(context, options)));
+  engines
+    .command('build')
+    .description('build an engine for this machine, into its home; needs a C++ compiler')
+    .addArgument(new Argument('<engine>', 'which one').choices(['tensorflow']))
+    .option(
+      '--from <path>',
+      'a TensorFlow wheel, an archive of its C library or a folder such as site-packages/tensorflow (default: the wheel tensorflow-cpu of PyPI, or of PIP_INDEX_URL)',
+    )
+    .option('--json', 'print JSON')
+    .action(async (_engine, options) => finish(await (await loadEngines()).buildEngine(context, options)));
 }
 
 function dataCommands(data: Command, context: Context, finish: (code: number) => void): void {

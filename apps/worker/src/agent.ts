@@ -14,7 +14,10 @@ export interface AgentOptions {
   readonly registration: NodeRegistration;
   readonly process: RankProcessOptions;
   /** What the worker adds to an assignment. */
-  readonly place: Pick<RankStart, 'storageUrl' | 'dataDir' | 'cacheDir' | 'listenHost' | 'advertiseHost' | 'threads'>;
+  readonly place: Pick<
+    RankStart,
+    'storageUrl' | 'dataDir' | 'cacheDir' | 'enginesDir' | 'listenHost' | 'advertiseHost' | 'threads'
+  >;
 }
 
 const sameAttempt = (a: Fence, b: Fence): boolean => a.jobId === b.jobId && a.epoch === b.epoch;

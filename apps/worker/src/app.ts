@@ -5,6 +5,7 @@ import { openDatabase } from '@clipyard/db';
 import { MessageBus } from '@clipyard/queue';
 import { type Lifecycle, type Logger, retry } from '@clipyard/runtime';
 import { Agent } from './agent.js';
+import { enginesOf } from './built-engines.js';
 import type { Config } from './config.js';
 
 /** Time for a rank that is told to stop to finish its step and what it writes of a checkpoint, before SIGTERM, ms. */
@@ -13,12 +14,12 @@ const STOP_GRACE_MS = 30_000;
 const KILL_GRACE_MS = 5_000;
 /** The database may still be starting, or the API be about to migrate it, ms. */
 const START_LIMIT_MS = 60_000;
-const ENGINES = ['onnxruntime', 'cpu'] as const;
 
 /** Starts the agent of this host; what it opens it adds to `lifecycle`, whose `close` drains. */
 export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, config: Config): Promise<Agent> {
   const { logger, lifecycle } = deps;
-  const { databaseUrl, redisUrl, storageUrl, dataDir, cacheDir, listenHost, advertiseHost, threads } = config;
+  const { databaseUrl, redisUrl, storageUrl, dataDir, cacheDir, enginesDir, listenHost, advertiseHost, threads } =
+    config;
   const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'));
   const limit = Date.now() + START_LIMIT_MS;
   const patiently = <T>(what: string, action: () => Promise<T>): Promise<T> =>
@@ -41,7 +42,7 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
       pool: config.pool,
       host: advertiseHost,
       version: String(manifest.version),
-      engines: ENGINES,
+      engines: await enginesOf(enginesDir),
       slots: config.slots,
     },
     process: {
@@ -50,7 +51,7 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
       stopGraceMs: STOP_GRACE_MS,
       killGraceMs: KILL_GRACE_MS,
     },
-    place: { storageUrl, dataDir, cacheDir, listenHost, advertiseHost, threads },
+    place: { storageUrl, dataDir, cacheDir, enginesDir, listenHost, advertiseHost, threads },
   };
   const control = createNodeControl({ database, bus });
   return lifecycle.use('agent', await patiently('registration', () => Agent.start({ control, logger }, options)));

@@ -12,6 +12,7 @@ describe('loadConfig', () => {
       storageUrl: 'file:///srv/clip%20yard/storage',
       dataDir: '/srv/clip yard/data',
       cacheDir: '/srv/clip yard/cache',
+      enginesDir: '/srv/clip yard/engines',
       nodeName: hostname(),
       pool: 'default',
       slots: 409,

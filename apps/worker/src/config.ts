@@ -51,6 +51,7 @@ export interface Config {
   readonly storageUrl: string;
   readonly dataDir: string;
   readonly cacheDir: string;
+  readonly enginesDir: string;
   readonly nodeName: string;
   readonly pool: string;
   readonly slots: number;
@@ -90,6 +91,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     storageUrl: values.STORAGE_URL ?? pathToFileURL(join(home, 'storage')).href,
     dataDir: resolve(values.CLIPYARD_DATA_DIR ?? join(home, 'data')),
     cacheDir: join(home, 'cache'),
+    enginesDir: join(home, 'engines'),
     nodeName: values.CLIPYARD_NODE_NAME ?? hostname(),
     pool: values.CLIPYARD_POOL,
     slots,

@@ -59,8 +59,9 @@ async function attend(
 
   channel.send({ type: 'state', state: 'compiling' });
   const store = await openBlobStore(start.storageUrl, { signal });
-  const engineOptions = { engine: start.spec.resources.engine, threads: start.threads };
-  const engine = lifecycle.use('engine', await openEngine(engineOptions));
+  const { enginesDir, threads, slot, spec } = start;
+  const place = { threads, slot, ...(enginesDir === undefined ? {} : { enginesDir }) };
+  const engine = lifecycle.use('engine', await openEngine({ engine: spec.resources.engine, ...place }));
   const recordCheckpoint = checkpointRecorder(channel);
   const deps = { engine, group, store, log, recordCheckpoint, report: channel.send.bind(channel) };
   return (await train(deps, { start, signal })).finished;

@@ -50,6 +50,8 @@ export interface RankStart {
   /** Interface to listen on for other ranks, and the name they reach it by. */
   readonly listenHost: string;
   readonly advertiseHost: string;
+  /** Directory of the compute engines that were built on this host. */
+  readonly enginesDir?: string;
   /** Threads for the compute engine. */
   readonly threads: number;
   readonly slot: number;

@@ -207,9 +207,9 @@ export const runSpecSchema = z.strictObject({
       pool: z.string().min(1).max(63).default('default').describe('Pool of nodes to run on'),
       priority: z.int().min(0).max(100).default(50).describe('0 to 100; higher runs first'),
       engine: z
-        .enum(['auto', 'onnxruntime', 'cpu'])
+        .enum(['auto', 'onnxruntime', 'tensorflow', 'cpu'])
         .default('auto')
-        .describe('Compute engine; auto: the fastest that works on the node'),
+        .describe('Compute engine; auto: tensorflow where it was built and finds a GPU, else onnxruntime'),
     })
     .prefault({})
     .describe('Where it runs'),

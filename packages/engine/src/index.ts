@@ -1,4 +1,5 @@
 export type { Tensor } from '@tensorflow/tfjs-core';
+export type { CompileReport, OnCompile } from './compile-report.js';
 export type {
   Buffers,
   CompileOptions,
@@ -11,6 +12,7 @@ export type {
   TensorSpec,
   TypedArray,
 } from './engine.js';
+export type { GraphCost } from './graph/cost.js';
 export { type EngineStatus, listEngines } from './list-engines.js';
 export { type OpenEngineOptions, openEngine } from './open-engine.js';
 export { attention } from './ops/attention.js';

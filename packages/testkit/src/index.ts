@@ -1,6 +1,7 @@
 export { allclose, expectAllClose, relativeDifference, type Tolerance } from './allclose.js';
 export { expectBitwise } from './bitwise.js';
 export { type BlobStoreFixture, blobStoreSuite } from './blob-store-suite.js';
+export { type BuiltTensorFlow, builtTensorFlow } from './built-tensorflow.js';
 export { type FakeClock, fakeClock } from './fake-clock.js';
 export { formulaValues, formulaWords } from './formula-values.js';
 export { type GroupSet, groupSuite } from './group-suite.js';

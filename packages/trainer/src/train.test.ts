@@ -11,7 +11,7 @@ import {
 } from '@clipyard/contracts';
 import { type Engine, openEngine } from '@clipyard/engine';
 import { openBlobStore } from '@clipyard/storage';
-import { expectBitwise, referenceGroups, relativeDifference } from '@clipyard/testkit';
+import { builtTensorFlow, expectBitwise, referenceGroups, relativeDifference } from '@clipyard/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { train } from './train.js';
 
@@ -66,6 +66,7 @@ describe('a run', () => {
       resume = [],
       stopAtCheckpoint,
       expire = () => [],
+      on = engine,
     }: {
       worldSize?: number;
       spec?: Partial<RunSpecInput>;
@@ -73,6 +74,7 @@ describe('a run', () => {
       stopAtCheckpoint?: number;
       /** What retention lets go when this checkpoint is recorded. */
       expire?: (checkpoint: CheckpointRecord) => { step: number; prefix: string }[];
+      on?: Engine;
     } = {},
   ): Promise<Outcome> {
     const store = await openBlobStore(pathToFileURL(directory).href);
@@ -96,7 +98,7 @@ describe('a run', () => {
       referenceGroups(worldSize).map((group) =>
         train(
           {
-            engine,
+            engine: on,
             group,
             store: stopping,
             report: (report) => {
@@ -210,6 +212,24 @@ describe('a run', () => {
     await run('a', { worldSize: 2 });
     await run('b', { worldSize: 2 });
     expectBitwise(await weights('a', 12), await weights('b', 12));
+  });
+
+  it('trains the same on two ranks of the tensorflow engine', async (context) => {
+    const built = builtTensorFlow();
+    if ('missing' in built) return context.skip(`the tensorflow engine is missing: ${built.missing}`);
+    const tensorFlow = await openEngine({ engine: 'tensorflow', threads: 1, ...built });
+    try {
+      const { finished, reports } = await run('a', { worldSize: 2, on: tensorFlow });
+      expect(finished).toBe(true);
+      expect(reports.find(({ type }) => type === 'plan')).toMatchObject({ engine: 'tensorflow' });
+      await run('b', { worldSize: 2 });
+      expect(relativeDifference(await weights('a', 12), await weights('b', 12))).toBeLessThan(5e-5);
+      const resumed = await run('c', { worldSize: 2, on: tensorFlow, stopAtCheckpoint: 4 });
+      await run('c', { worldSize: 2, on: tensorFlow, resume: resumed.checkpoints });
+      expectBitwise(await weights('c', 12), await weights('a', 12));
+    } finally {
+      await tensorFlow.close();
+    }
   });
 
   it.each([1, 2])('resumed on %i ranks equals never stopped, bitwise, moments included', async (worldSize) => {

@@ -1,7 +1,7 @@
 import { ClipyardError } from '@clipyard/contracts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Engine, openEngine, tf } from '../index.js';
-import { ENGINES } from './operation-case.js';
+import { ENGINES_HERE, openHere } from './engines-here.js';
 
 const failure = async (promise: Promise<unknown>): Promise<ClipyardError> => {
   const error = await promise.then(
@@ -60,10 +60,10 @@ describe('compiling on onnxruntime', () => {
   });
 });
 
-describe.each(ENGINES)('running on %s', (name) => {
+describe.each(ENGINES_HERE)('running on %s', (name) => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openEngine({ engine: name, threads: 1 });
+    engine = await openHere(name, 1);
   });
   afterAll(() => engine.close());
 

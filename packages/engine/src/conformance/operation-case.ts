@@ -1,7 +1,7 @@
 import type { Tensor } from '../index.js';
 import type { ReferenceArray } from './reference-array.js';
 
-export const ENGINES = ['onnxruntime', 'cpu'] as const;
+export const ENGINES = ['onnxruntime', 'tensorflow', 'cpu'] as const;
 
 export interface CaseInput {
   readonly shape: readonly number[];

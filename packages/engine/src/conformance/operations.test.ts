@@ -2,10 +2,11 @@ import { expectAllClose, formulaValues } from '@clipyard/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { record } from '../graph/recorder.js';
 import { RECORDER } from '../graph/recorder-backend.js';
-import { type Engine, openEngine, type Specs, type Tensor, type TensorFunction, tf } from '../index.js';
+import { type Engine, type Specs, type Tensor, type TensorFunction, tf } from '../index.js';
 import { ELEMENTWISE_CASES } from './elementwise-cases.js';
+import { ENGINES_HERE, missingTensorFlow, openHere } from './engines-here.js';
 import { LAYER_CASES } from './layer-cases.js';
-import { ENGINES, type OperationCase } from './operation-case.js';
+import type { OperationCase } from './operation-case.js';
 import type { ReferenceArray } from './reference-array.js';
 import { SHAPE_CASES } from './shape-cases.js';
 
@@ -82,10 +83,10 @@ const gradientSpecs = (of: OperationCase, outputShape: readonly number[]): Specs
   weights: { shape: outputShape },
 });
 
-describe.each(ENGINES)('on %s', (name) => {
+describe.each(ENGINES_HERE)('on %s', (name) => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openEngine({ engine: name, threads: 2 });
+    engine = await openHere(name, 2);
   });
   afterAll(() => engine.close());
 
@@ -140,4 +141,9 @@ it('leaves out no operation that can be recorded', () => {
   });
   expect(kernels.length).toBeGreaterThan(50);
   expect([...unused]).toEqual([]);
+});
+
+it('covers the tensorflow engine', (context) => {
+  if (missingTensorFlow !== undefined) context.skip(`the tensorflow engine is missing: ${missingTensorFlow}`);
+  expect(ENGINES_HERE).toContain('tensorflow');
 });

@@ -5,13 +5,12 @@ import {
   type Engine,
   l2Normalize,
   linear,
-  openEngine,
   type Specs,
   type Tensor,
   type TensorFunction,
   tf,
 } from '../index.js';
-import { ENGINES } from './operation-case.js';
+import { ENGINES_HERE, openHere } from './engines-here.js';
 
 /** A small network with its gradients: enough operations that an order of summing would show. */
 const specs: Specs = {
@@ -42,10 +41,10 @@ const values = {
 };
 const { cotangent, ...early } = values;
 
-describe.each(ENGINES)('programs on %s', (name) => {
+describe.each(ENGINES_HERE)('programs on %s', (name) => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openEngine({ engine: name, threads: 2 });
+    engine = await openHere(name, 2);
   });
   afterAll(() => engine.close());
 
@@ -161,10 +160,10 @@ describe.each(ENGINES)('programs on %s', (name) => {
   });
 });
 
-describe.each(ENGINES)('staged programs on %s', (name) => {
+describe.each(ENGINES_HERE)('staged programs on %s', (name) => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openEngine({ engine: name, threads: 2 });
+    engine = await openHere(name, 2);
   });
   afterAll(() => engine.close());
 

@@ -15,8 +15,6 @@ export function prepareEnvironment(threads: number, slot: number | undefined): v
     TF_NUM_INTEROP_THREADS: '1',
     // Only errors; else each start prints a page.
     TF_CPP_MIN_LOG_LEVEL: '2',
-    // The default; unless it is said, TensorFlow says so at each start.
-    TF_ENABLE_ONEDNN_OPTS: '1',
     // Ranks may share a GPU; TensorFlow would take all of its memory at once.
     TF_FORCE_GPU_ALLOW_GROWTH: 'true',
     // The same results as elsewhere: no sums in the order of arrival, no products with mantissas of 10 bits.

@@ -39,8 +39,15 @@ export async function findWheel(
   indexUrl: string,
   { signal, machine = wheelPlatform() }: { signal?: AbortSignal | undefined; machine?: string } = {},
 ): Promise<Wheel> {
-  const page = `${indexUrl.replace(/\/+$/, '')}/${WHEEL_PACKAGE}/`;
-  const files = await readIndex(page, signal);
+  if (!/^https?:/.test(indexUrl) || !URL.canParse(indexUrl))
+    throw cannotBuild(
+      `the package index ${indexUrl} has no address that begins with http:// or https://. ${WITHOUT_NETWORK}`,
+    );
+  const page = new URL(`${indexUrl.replace(/\/+$/, '')}/${WHEEL_PACKAGE}/`);
+  // fetch takes no password in an address, and none belongs in a message.
+  const login = page.username === '' ? undefined : decodeURIComponent(`${page.username}:${page.password}`);
+  page.username = page.password = '';
+  const files = await readIndex(page.href, login, signal);
   const wheels = files.flatMap(({ filename, url, sha256, yanked }): Wheel[] => {
     const match = /^tensorflow_cpu-(\d+\.\d+\.\d+)-cp\d+-cp\d+-(manylinux\w*)\.whl$/.exec(filename);
     if (yanked || match === null || !match[2]!.endsWith(`_${machine}`) || sha256 === undefined) return [];
@@ -49,7 +56,7 @@ export async function findWheel(
   wheels.sort((a, b) => compareVersions(b.version, a.version));
   if (wheels[0] === undefined)
     throw cannotBuild(
-      `${page} has no wheel for Linux on ${machine}. Name another index in PIP_INDEX_URL, or use --from.`,
+      `${page.href} has no wheel for Linux on ${machine}. Name another index in PIP_INDEX_URL, or use --from.`,
     );
   return wheels[0];
 }
@@ -59,9 +66,15 @@ const compareVersions = (a: string, b: string): number => {
   return x[0]! - y[0]! || x[1]! - y[1]! || x[2]! - y[2]!;
 };
 
-async function readIndex(page: string, signal: AbortSignal | undefined): Promise<IndexedFile[]> {
+async function readIndex(
+  page: string,
+  login: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<IndexedFile[]> {
   const accept = 'application/vnd.pypi.simple.v1+json, text/html;q=0.1';
-  const response = await get(page, { accept }, signal);
+  const headers: Record<string, string> = { accept };
+  if (login !== undefined) headers.authorization = `Basic ${Buffer.from(login).toString('base64')}`;
+  const response = await get(page, headers, signal);
   const text = await response.text();
   if (text.length > MAX_INDEX_BYTES) throw cannotBuild(`${page} is longer than ${MAX_INDEX_BYTES} bytes.`);
   if (response.headers.get('content-type')?.includes('json')) return fromJson(text, page);

@@ -82,8 +82,13 @@ async function unpackArchive(source: string, folder: string, signal: AbortSignal
 }
 
 /** Throws `disk_full` unless `bytes` fit where `folder` is. */
-export async function checkSpace(folder: string, bytes: number, what: string): Promise<void> {
-  if (bytes > MAX_UNPACKED_BYTES) throw wrongSource(what, `would unpack to ${gigabytes(bytes)}`);
+export async function checkSpace(
+  folder: string,
+  bytes: number,
+  what: string,
+  limit = MAX_UNPACKED_BYTES,
+): Promise<void> {
+  if (bytes > limit) throw wrongSource(what, `would unpack to ${gigabytes(bytes)}`);
   const { bavail, bsize } = await statfs(folder);
   if (bavail * bsize >= bytes) return;
   throw new ClipyardError(

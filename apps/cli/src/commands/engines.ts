@@ -1,0 +1,47 @@
+import { join } from 'node:path';
+import { buildTensorFlow, listEngines } from '@clipyard/engine';
+import type { Context } from '../context.js';
+import { EXIT } from '../exit-codes.js';
+import { formatTable } from '../output/table.js';
+
+const directoryOf = ({ config }: Context): string => join(config.home, 'engines');
+
+/** Tries each compute engine on this machine and shows what came of it. */
+export async function showEngines(context: Context, options: { readonly json?: boolean }): Promise<number> {
+  const { terminal, signal } = context;
+  const items = await listEngines({ enginesDir: directoryOf(context), signal });
+  if (options.json === true) terminal.out(JSON.stringify({ items }));
+  else {
+    const rows = items.map(({ name, usable, version, device, note }) => [
+      name,
+      usable ? 'usable' : 'not usable',
+      version ?? '-',
+      device ?? '-',
+      note,
+    ]);
+    for (const line of formatTable(['ENGINE', 'STATE', 'VERSION', 'DEVICE', 'NOTE'], rows)) terminal.out(line);
+  }
+  return EXIT.ok;
+}
+
+/** Builds the tensorflow engine into the home. */
+export async function buildEngine(
+  context: Context,
+  options: { readonly from?: string; readonly json?: boolean },
+): Promise<number> {
+  const { config, terminal, signal } = context;
+  const { version, gpu, folder } = await buildTensorFlow({
+    enginesDir: directoryOf(context),
+    signal,
+    progress: (text) => terminal.err(text),
+    ...(config.packageIndexUrl === undefined ? {} : { indexUrl: config.packageIndexUrl }),
+    ...(options.from === undefined ? {} : { from: options.from }),
+  });
+  if (options.json === true) terminal.out(JSON.stringify({ version, gpu, folder }));
+  else {
+    terminal.out(`TensorFlow ${version} is ready, on the ${gpu ? 'GPU' : 'CPU'}: ${folder}`);
+    const use = 'resources.engine: tensorflow';
+    terminal.out(gpu ? 'Jobs use it from now on.' : `No GPU was found, so only jobs with ${use} use it.`);
+  }
+  return EXIT.ok;
+}
