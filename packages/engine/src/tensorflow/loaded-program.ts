@@ -9,6 +9,8 @@ const STOPPED = 'it was stopped';
 export class LoadedProgram {
   private readonly constants: (number | undefined)[];
   private kept = new Map<string, number>();
+  /** Of those, the tensors to delete: a constant may be kept, too. */
+  private keptOwn = new Set<number>();
 
   constructor(
     private readonly binding: Binding,
@@ -83,7 +85,7 @@ export class LoadedProgram {
     for (const [name, { slot }] of this.program.outputs) {
       const id = tensors[slot]!;
       if (this.keep.has(name)) {
-        own.delete(id);
+        if (own.delete(id)) this.keptOwn.add(id);
         this.kept.set(name, id);
         continue;
       }
@@ -95,9 +97,10 @@ export class LoadedProgram {
     return results;
   }
 
-  /** Lets go of what the last run kept; one tensor may be kept under two names. */
+  /** Lets go of what the last run kept. */
   private forget(): void {
-    for (const id of new Set(this.kept.values())) this.binding.deleteTensor(id);
-    this.kept = new Map();
+    for (const id of this.keptOwn) this.binding.deleteTensor(id);
+    this.keptOwn.clear();
+    this.kept.clear();
   }
 }
