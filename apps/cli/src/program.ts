@@ -99,6 +99,9 @@ function engineCommands(engines: Command, context: Context, finish: (code: numbe
       '--from <path>',
       'a TensorFlow wheel, an archive of its C library or a folder such as site-packages/tensorflow (default: the wheel tensorflow-cpu of PyPI, or of PIP_INDEX_URL)',
     )
+    .addOption(
+      new Option('--gpu', "without --from: the wheel for NVIDIA's GPUs with its CUDA libraries").conflicts('from'),
+    )
     .option('--json', 'print JSON')
     .action(async (_engine, options) => finish(await (await loadEngines()).buildEngine(context, options)));
 }

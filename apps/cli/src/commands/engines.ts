@@ -27,12 +27,13 @@ export async function showEngines(context: Context, options: { readonly json?: b
 /** Builds the tensorflow engine into the home. */
 export async function buildEngine(
   context: Context,
-  options: { readonly from?: string; readonly json?: boolean },
+  options: { readonly from?: string; readonly gpu?: boolean; readonly json?: boolean },
 ): Promise<number> {
   const { config, terminal, signal } = context;
   const { version, gpu, folder } = await buildTensorFlow({
     enginesDir: directoryOf(context),
     signal,
+    gpu: options.gpu === true,
     progress: (text) => terminal.err(text),
     ...(config.packageIndexUrl === undefined ? {} : { indexUrl: config.packageIndexUrl }),
     ...(options.from === undefined ? {} : { from: options.from }),

@@ -12,6 +12,7 @@ import { buildTensorFlow } from './build-tensorflow.js';
 import { findCompiler } from './compile-binding.js';
 import { downloadWheel, findWheel, wheelPlatform } from './package-index.js';
 import { checkSpace } from './unpack.js';
+import { requirementsOf } from './versions.js';
 
 let folder: string;
 beforeEach(async () => {
@@ -104,6 +105,8 @@ describe('a package index', () => {
   };
   afterEach(() => server.close());
 
+  const find = (indexUrl: string, machine = 'x86_64') =>
+    findWheel({ indexUrl, packageName: 'tensorflow-cpu', machine });
   const wheel = (version: string, machine = 'x86_64', python = 'cp311') =>
     `tensorflow_cpu-${version}-${python}-${python}-manylinux_2_27_${machine}.whl`;
   const sha256 = 'ab'.repeat(32);
@@ -120,7 +123,7 @@ describe('a package index', () => {
       expect(request.url).toBe('/simple/tensorflow-cpu/');
       response.setHeader('content-type', 'application/vnd.pypi.simple.v1+json').end(JSON.stringify({ files }));
     });
-    expect(await findWheel(index, { machine: 'x86_64' })).toEqual({
+    expect(await find(index)).toEqual({
       name: wheel('2.21.0'),
       version: '2.21.0',
       url: new URL(`/simple/files/${wheel('2.21.0')}`, index).href,
@@ -136,22 +139,20 @@ describe('a package index', () => {
       response.setHeader('content-type', 'text/html').end(`<html><body>${link}<br></body></html>`);
     });
     const withLogin = index.replace('//', '//me:se%63ret@');
-    expect((await findWheel(withLogin, { machine: 'x86_64' })).url).toBe(
-      new URL(`/files/${wheel('2.21.0')}`, index).href,
-    );
+    expect((await find(withLogin)).url).toBe(new URL(`/files/${wheel('2.21.0')}`, index).href);
     expect(authorization).toBe(`Basic ${Buffer.from('me:secret').toString('base64')}`);
-    const { message } = await failure(findWheel(withLogin, { machine: 'riscv64' }));
+    const { message } = await failure(find(withLogin, 'riscv64'));
     expect(message).toContain('no wheel for Linux on riscv64');
     expect(message).not.toContain('ret@');
   });
 
   it('that is out of reach or lacks the package is named, with the way around', async () => {
     await serve((_request, response) => response.writeHead(404).end());
-    const missing = await failure(findWheel(index, { machine: 'x86_64' }));
+    const missing = await failure(find(index));
     expect(missing.message).toMatch(/answered 404.*--from.*PIP_INDEX_URL/);
     server.close();
     await once(server, 'close');
-    const unreachable = await failure(findWheel(index, { machine: 'x86_64' }));
+    const unreachable = await failure(find(index));
     expect(unreachable.message).toMatch(/cannot be reached.*--from.*PIP_INDEX_URL/);
   });
 
@@ -165,6 +166,20 @@ describe('a package index', () => {
     const damaged = await failure(downloadWheel({ ...found, name: 'y.whl', sha256 }, folder, () => {}));
     expect(damaged.message).toContain('damaged on its way');
   });
+});
+
+it('reads from a wheel which releases of the CUDA libraries it wants', () => {
+  const metadata = [
+    'Name: tensorflow',
+    'Requires-Dist: numpy>=1.26.0',
+    'Requires-Dist: nvidia-cublas-cu12<13.0,>=12.5.3.2; extra == "and-cuda"',
+    'Requires-Dist: other; extra == "gcs"',
+  ].join('\n');
+  const [cublas, ...others] = requirementsOf(metadata, 'and-cuda');
+  expect(others).toEqual([]);
+  expect(cublas!.packageName).toBe('nvidia-cublas-cu12');
+  const versions = ['12.5.3.1', '12.5.3.2', '12.10', '12.9.1.4', '13.0.0', '13'];
+  expect(versions.filter((version) => cublas!.accepts(version))).toEqual(['12.5.3.2', '12.10', '12.9.1.4']);
 });
 
 describe('finding what was built', () => {

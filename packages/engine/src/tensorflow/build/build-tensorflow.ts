@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join, relative, resolve } from 'node:path';
 import { ClipyardError } from '@clipyard/contracts';
 import { BINDING, findTensorFlow, type Installation, MANIFEST, type Manifest } from '../installation.js';
@@ -6,14 +6,24 @@ import { type SelfTest, selfTest } from '../self-test.js';
 import { cannotBuild, wrongSource } from './build-error.js';
 import { compileBinding, findCompiler } from './compile-binding.js';
 import { findLibrary } from './library.js';
-import { DEFAULT_INDEX, downloadWheel, findWheel, wheelPlatform } from './package-index.js';
+import {
+  DEFAULT_INDEX,
+  downloadWheel,
+  findWheel,
+  type Wheel,
+  type WheelQuery,
+  wheelPlatform,
+} from './package-index.js';
 import { unpack } from './unpack.js';
+import { requirementsOf } from './versions.js';
 
 export interface BuildOptions {
   /** Where engines lie; made if need be. */
   readonly enginesDir: string;
   /** A wheel, an archive of the C library, or a folder; unset: the newest tensorflow-cpu of the index. */
   readonly from?: string;
+  /** Without `from`: the package for NVIDIA's GPUs with its CUDA libraries (about 7 GB), instead of tensorflow-cpu. */
+  readonly gpu?: boolean;
   /** A package index with the simple API; default PyPI. */
   readonly indexUrl?: string;
   /** Told what happens, one line each. */
@@ -89,20 +99,12 @@ interface Source {
 }
 
 async function obtain(
-  { from, indexUrl = DEFAULT_INDEX, signal }: BuildOptions,
+  { from, gpu = false, indexUrl = DEFAULT_INDEX, signal }: BuildOptions,
   machine: string,
   work: string,
   progress: (text: string) => void,
 ): Promise<Source> {
-  if (from === undefined) {
-    const wheel = await findWheel(indexUrl, { signal, machine });
-    progress(`downloading ${wheel.name}`);
-    const path = await downloadWheel(wheel, work, progress, signal);
-    progress('unpacking it');
-    await unpack(path, work, signal);
-    await rm(path);
-    return { root: work, name: wheel.name };
-  }
+  if (from === undefined) return download({ indexUrl, machine, signal }, gpu, work, progress);
   if (/\.whl$/.test(from) && !new RegExp(`manylinux\\w*_${machine}\\.whl$`).test(from))
     throw wrongSource(from, `is a wheel for another platform than Linux on ${machine}`);
   const path = resolve(from);
@@ -110,6 +112,30 @@ async function obtain(
   progress(`unpacking ${basename(path)}`);
   await unpack(path, work, signal);
   return { root: work, name: basename(path) };
+}
+
+/** The newest wheel of the index, and what it wants for GPUs, unpacked side by side as pip lays them out. */
+async function download(
+  query: Omit<WheelQuery, 'packageName'>,
+  gpu: boolean,
+  work: string,
+  progress: (text: string) => void,
+): Promise<Source> {
+  const add = async (more: Pick<WheelQuery, 'packageName' | 'accepts'>): Promise<Wheel> => {
+    const wheel = await findWheel({ ...query, ...more });
+    progress(`downloading ${wheel.name}`);
+    const path = await downloadWheel(wheel, work, progress, query.signal);
+    progress('unpacking it');
+    await unpack(path, work, query.signal);
+    await rm(path);
+    return wheel;
+  };
+  const wheel = await add({ packageName: gpu ? 'tensorflow' : 'tensorflow-cpu' });
+  if (gpu) {
+    const metadata = await readFile(join(work, `tensorflow-${wheel.version}.dist-info`, 'METADATA'), 'utf8');
+    for (const requirement of requirementsOf(metadata, 'and-cuda')) await add(requirement);
+  }
+  return { root: work, name: wheel.name };
 }
 
 async function isFolder(path: string, given: string): Promise<boolean> {
@@ -126,7 +152,7 @@ async function tested(binding: string, signal: AbortSignal | undefined): Promise
   } catch (error) {
     if (signal?.aborted) throw error;
     throw cannotBuild(
-      `its self-test failed: ${(error as Error).message}. A wheel for GPUs needs NVIDIA's libraries beside it: install it with \`pip install "tensorflow[and-cuda]"\` and give its folder, site-packages/tensorflow, as --from.`,
+      `its self-test failed: ${(error as Error).message}. Build it with another TensorFlow: --from takes a wheel, an archive or a folder; 2.21 is known to work.`,
       error,
     );
   }

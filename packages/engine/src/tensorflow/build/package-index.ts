@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cannotBuild } from './build-error.js';
+import { compareVersions } from './versions.js';
 
 export const DEFAULT_INDEX = 'https://pypi.org/simple';
-export const WHEEL_PACKAGE = 'tensorflow-cpu';
 /** Largest wheel that is downloaded. */
 export const MAX_WHEEL_BYTES = 2 * 2 ** 30;
 /** Largest page of an index that is read. */
@@ -34,24 +34,39 @@ export function wheelPlatform(platform: string = process.platform, arch: string 
   return machine;
 }
 
-/** The newest release of tensorflow-cpu with a wheel for this machine, from an index of the simple API (PEP 503, 691). */
-export async function findWheel(
-  indexUrl: string,
-  { signal, machine = wheelPlatform() }: { signal?: AbortSignal | undefined; machine?: string } = {},
-): Promise<Wheel> {
+export interface WheelQuery {
+  readonly indexUrl: string;
+  /** As the index spells it. */
+  readonly packageName: string;
+  /** Which releases will do; unset: all. */
+  readonly accepts?: (version: string) => boolean;
+  readonly machine?: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The newest release of a package with a wheel for this machine, from an index of the simple API (PEP 503, 691). */
+export async function findWheel({
+  indexUrl,
+  packageName,
+  accepts = () => true,
+  machine = wheelPlatform(),
+  signal,
+}: WheelQuery): Promise<Wheel> {
   if (!/^https?:/.test(indexUrl) || !URL.canParse(indexUrl))
     throw cannotBuild(
       `the package index ${indexUrl} has no address that begins with http:// or https://. ${WITHOUT_NETWORK}`,
     );
-  const page = new URL(`${indexUrl.replace(/\/+$/, '')}/${WHEEL_PACKAGE}/`);
+  const page = new URL(`${indexUrl.replace(/\/+$/, '')}/${packageName}/`);
   // fetch takes no password in an address, and none belongs in a message.
   const login = page.username === '' ? undefined : decodeURIComponent(`${page.username}:${page.password}`);
   page.username = page.password = '';
   const files = await readIndex(page.href, login, signal);
+  const name = new RegExp(`^${packageName.replaceAll('-', '_')}-(\\d+(?:\\.\\d+)*)-\\w+-\\w+-([\\w.]+)\\.whl$`);
   const wheels = files.flatMap(({ filename, url, sha256, yanked }): Wheel[] => {
-    const match = /^tensorflow_cpu-(\d+\.\d+\.\d+)-cp\d+-cp\d+-(manylinux\w*)\.whl$/.exec(filename);
-    if (yanked || match === null || !match[2]!.endsWith(`_${machine}`) || sha256 === undefined) return [];
-    return [{ name: filename, version: match[1]!, url, sha256 }];
+    const [, version, platforms] = name.exec(filename) ?? [];
+    if (yanked || sha256 === undefined || version === undefined || !accepts(version)) return [];
+    if (!platforms!.split('.').some((tag) => tag.startsWith('manylinux') && tag.endsWith(`_${machine}`))) return [];
+    return [{ name: filename, version, url, sha256 }];
   });
   wheels.sort((a, b) => compareVersions(b.version, a.version));
   if (wheels[0] === undefined)
@@ -60,11 +75,6 @@ export async function findWheel(
     );
   return wheels[0];
 }
-
-const compareVersions = (a: string, b: string): number => {
-  const [x, y] = [a.split('.').map(Number), b.split('.').map(Number)];
-  return x[0]! - y[0]! || x[1]! - y[1]! || x[2]! - y[2]!;
-};
 
 async function readIndex(
   page: string,

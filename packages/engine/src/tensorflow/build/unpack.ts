@@ -7,9 +7,9 @@ import { extract } from 'tar';
 import { type Entry, openPromise } from 'yauzl';
 import { wrongSource } from './build-error.js';
 
-/** What is needed of a wheel: the headers of the C interface, what they include, and the libraries. */
+/** What is needed of a wheel: its requirements, the headers of the C interface, what they include, and the libraries. */
 const NEEDED =
-  /^(?:tensorflow\/(?:include\/(?:tensorflow\/c\/|tensorflow\/core\/platform\/ctstring|tsl\/platform\/ctstring|xla\/tsl\/c\/)[\w./-]*\.h|lib\w+\.so(?:\.\d+)*)|nvidia\/[\w./-]+)$/;
+  /^(?:tensorflow\/(?:include\/(?:tensorflow\/c\/|tensorflow\/core\/platform\/ctstring|tsl\/platform\/ctstring|xla\/tsl\/c\/)[\w./-]*\.h|lib\w+\.so(?:\.\d+)*)|tensorflow-[\w.]+\.dist-info\/METADATA|nvidia\/\w+\/(?:lib|bin|nvvm)\/[\w./+-]+)$/;
 /** Largest sum of the files that are unpacked. */
 const MAX_UNPACKED_BYTES = 16 * 2 ** 30;
 
