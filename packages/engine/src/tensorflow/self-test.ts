@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { runChild } from './build/child.js';
 
+/** Time for the self-test; loading CUDA for the first time takes long, ms. */
 const TIMEOUT_MS = 5 * 60_000;
 
 export interface SelfTest {

@@ -7,6 +7,7 @@ import type { Library } from './library.js';
 
 const PACKAGE = '@tensorflow/tfjs-node-gpu';
 const COMPILERS = ['g++', 'c++', 'clang++'];
+/** Time for the compiler, ms. */
 const COMPILE_TIMEOUT_MS = 10 * 60_000;
 const NO_COMPILER =
   'there is no C++ compiler (g++, c++ or clang++). Install one (Debian and Ubuntu: `apt-get install g++`, Fedora: `dnf install gcc-c++`) and run the command again.';
