@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { runChild } from './build/child.js';
 
+/** Time to load TensorFlow in a process of its own and compute once, ms. */
 /** Time for the self-test; loading CUDA for the first time takes long, ms. */
 const TIMEOUT_MS = 5 * 60_000;
 

@@ -6,9 +6,9 @@ import { compareVersions } from './versions.js';
 
 export const DEFAULT_INDEX = 'https://pypi.org/simple';
 /** Largest wheel that is downloaded. */
-export const MAX_WHEEL_BYTES = 2 * 2 ** 30;
+export const MAX_WHEEL_BYTES = 2 * 1024 * 1024 * 1024;
 /** Largest page of an index that is read. */
-const MAX_INDEX_BYTES = 32 * 2 ** 20;
+const MAX_INDEX_BYTES = 32 * 1024 * 1024;
 const WITHOUT_NETWORK =
   'Where this machine has no way to a package index, fetch the wheel elsewhere (`pip download --no-deps tensorflow-cpu`) and give it as --from, or name a mirror in PIP_INDEX_URL.';
 

@@ -11,7 +11,7 @@ import { wrongSource } from './build-error.js';
 const NEEDED =
   /^(?:tensorflow\/(?:include\/(?:tensorflow\/c\/|tensorflow\/core\/platform\/ctstring|tsl\/platform\/ctstring|xla\/tsl\/c\/)[\w./-]*\.h|lib\w+\.so(?:\.\d+)*)|tensorflow-[\w.]+\.dist-info\/METADATA|nvidia\/\w+\/(?:lib|bin|nvvm)\/[\w./+-]+)$/;
 /** Largest sum of the files that are unpacked. */
-const MAX_UNPACKED_BYTES = 16 * 2 ** 30;
+const MAX_UNPACKED_BYTES = 16 * 1024 * 1024 * 1024;
 
 /** Unpacks a wheel or an archive of the C library into `folder`. Throws `request_invalid` and `disk_full`. */
 export async function unpack(source: string, folder: string, signal?: AbortSignal): Promise<void> {
