@@ -1,6 +1,6 @@
 import { createGroup, type LinkGroup } from '@clipyard/collectives';
 import { type CheckpointRecord, ClipyardError, type LogLevel, type RankStart } from '@clipyard/contracts';
-import { openEngine } from '@clipyard/engine';
+import { type OnCompile, openEngine } from '@clipyard/engine';
 import { type Deferred, deferred, Lifecycle } from '@clipyard/runtime';
 import { openBlobStore } from '@clipyard/storage';
 import { train } from '@clipyard/trainer';
@@ -60,11 +60,24 @@ async function attend(
   channel.send({ type: 'state', state: 'compiling' });
   const store = await openBlobStore(start.storageUrl, { signal });
   const { enginesDir, threads, slot, spec } = start;
-  const place = { threads, slot, ...(enginesDir === undefined ? {} : { enginesDir }) };
+  const onCompile = reportCompiled(log);
+  const place = { threads, slot, onCompile, ...(enginesDir === undefined ? {} : { enginesDir }) };
   const engine = lifecycle.use('engine', await openEngine({ engine: spec.resources.engine, ...place }));
   const recordCheckpoint = checkpointRecorder(channel);
   const deps = { engine, group, store, log, recordCheckpoint, report: channel.send.bind(channel) };
   return (await train(deps, { start, signal })).finished;
+}
+
+/** Says of each program what it takes. */
+function reportCompiled(log: ReturnType<typeof logTo>): OnCompile {
+  return ({ program, cost, seconds, reused }) => {
+    if (reused) return;
+    log('info', `Compiled \`${program}\` in ${seconds.toFixed(2)} s`, {
+      nodes: cost.nodes,
+      gflop: Number((cost.flops / 1e9).toPrecision(3)),
+      peakMib: Math.ceil(cost.peakBytes / 2 ** 20),
+    });
+  };
 }
 
 type Expired = readonly { step: number; prefix: string }[];

@@ -108,6 +108,12 @@ export const ERRORS = {
   },
   engine_unsupported: { status: 500, retryable: false, fault: 'user', title: 'The engine does not know an operation' },
   engine_failed: { status: 500, retryable: true, fault: 'infrastructure', title: 'The compute engine failed' },
+  engine_out_of_memory: {
+    status: 500,
+    retryable: false,
+    fault: 'user',
+    title: 'A program needs more memory than there is',
+  },
   port_taken: { status: 500, retryable: false, fault: 'user', title: 'The port is in use' },
   node_too_old: { status: 500, retryable: false, fault: 'user', title: 'This Node.js is too old' },
   node_replaced: {

@@ -1,4 +1,5 @@
 import { ClipyardError } from '@clipyard/contracts';
+import type { OnCompile } from './compile-report.js';
 import { CpuEngine } from './cpu-engine.js';
 import type { Engine } from './engine.js';
 import { OnnxRuntimeEngine } from './onnxruntime/onnxruntime-engine.js';
@@ -15,6 +16,8 @@ export interface OpenEngineOptions {
   readonly enginesDir?: string;
   /** Number of the rank on this host: ranks take the GPUs in turn. */
   readonly slot?: number;
+  /** Told of each program that is compiled. */
+  readonly onCompile?: OnCompile;
 }
 
 /** Opens an engine and checks that it computes. Throws `engine_unavailable` with what is missing. */
@@ -28,8 +31,8 @@ export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
 const REINSTALL = 'Install again with `npm ci`, or choose resources.engine: cpu (slow).';
 const REBUILD = 'Build it again with `clipyard engines build tensorflow`, or choose resources.engine: onnxruntime.';
 
-const openOnnxRuntime = ({ threads = 1 }: OpenEngineOptions): Promise<Engine> =>
-  checked(new OnnxRuntimeEngine({ threads }), REINSTALL);
+const openOnnxRuntime = ({ threads = 1, onCompile }: OpenEngineOptions): Promise<Engine> =>
+  checked(new OnnxRuntimeEngine({ threads, onCompile }), REINSTALL);
 
 async function installation({ enginesDir }: OpenEngineOptions): Promise<Installation> {
   const found = enginesDir === undefined ? undefined : await findTensorFlow(enginesDir);

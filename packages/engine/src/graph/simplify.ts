@@ -1,8 +1,9 @@
+import { fold } from './fold.js';
 import { type ConstantValue, type Graph, graphOf, makeNode, type Node, sameShape, type Value } from './graph.js';
 
 /**
- * The same graph with equal sub-expressions computed once, reshapes of reshapes collapsed, and what no output needs
- * left out. Values are untouched: results are bitwise those of the recorded graph.
+ * The same graph with equal sub-expressions computed once, constants folded, what changes nothing (reshapes of reshapes,
+ * products with 1) collapsed, and what no output needs left out. Values are untouched: results are bitwise those of the recorded graph.
  */
 export function simplify(graph: Graph): Graph {
   const replaced = new Map<Value, Value>();
@@ -36,6 +37,11 @@ export function simplify(graph: Graph): Graph {
         replaced.set(node.outputs[0]!, source);
         continue;
       }
+    }
+    const folded = node.outputs.length === 1 ? fold(node.operation, inputs, node.outputs[0]!) : undefined;
+    if (folded !== undefined) {
+      replaced.set(node.outputs[0]!, folded);
+      continue;
     }
     const key = `${JSON.stringify(node.operation)}(${inputs.map(idOf)})${node.outputs.map((o) => `${o.dtype}[${o.shape}]`)}`;
     let target = known.get(key);

@@ -1,6 +1,8 @@
 import assert from 'node:assert';
+import { createHash } from 'node:crypto';
 import { ClipyardError } from '@clipyard/contracts';
 import { checkInputs, checkOutputs } from '../check-buffers.js';
+import type { OnCompile } from '../compile-report.js';
 import type {
   Buffers,
   CompileOptions,
@@ -13,11 +15,13 @@ import type {
   TypedArray,
 } from '../engine.js';
 import { installGradients } from '../gradients.js';
+import { costOf, type GraphCost } from '../graph/cost.js';
 import type { Graph, Value } from '../graph/graph.js';
 import { checkInPlace } from '../graph/in-place.js';
 import { record } from '../graph/recorder.js';
 import { simplify } from '../graph/simplify.js';
 import { splitGraph } from '../graph/split.js';
+import { checkMemory, isOutOfMemory, outOfMemory } from '../memory-limit.js';
 import { lowerToOnnx } from '../onnx/lower.js';
 import { OrtRuntime } from './runtime.js';
 import { newArray, Session } from './session.js';
@@ -25,12 +29,19 @@ import { newArray, Session } from './session.js';
 export interface OnnxRuntimeOptions {
   /** Threads of one run. */
   readonly threads: number;
+  readonly onCompile?: OnCompile;
 }
 
-/** A session that runs in turn with the engine's others. */
+/** One program's use of a session, which runs in turn with the engine's others. */
 interface OpenSession {
   run(given: Buffers, wanted: Buffers): Promise<Record<string, TypedArray>>;
   dispose(): Promise<void>;
+}
+
+/** A session and how many programs use it. */
+interface SharedSession {
+  readonly session: Session;
+  users: number;
 }
 
 /** Records functions on this thread and replays them on ONNX Runtime's, so that the event loop never waits. */
@@ -38,7 +49,8 @@ export class OnnxRuntimeEngine implements Engine {
   readonly name = 'onnxruntime';
   private readonly runtime: OrtRuntime;
   private readonly runOptions: bigint;
-  private readonly sessions = new Set<Session>();
+  /** By their model: programs of the same structure share one. */
+  private readonly sessions = new Map<string, SharedSession>();
   /** The end of the last call, good or bad: calls take turns, since they share the thread pool. */
   private last: Promise<unknown> = Promise.resolve();
   private closed = false;
@@ -118,39 +130,61 @@ export class OnnxRuntimeEngine implements Engine {
     this.closed = true;
     this.runtime.terminate(this.runOptions);
     await this.last;
-    for (const session of this.sessions) session.release();
+    for (const { session } of this.sessions.values()) session.release();
     this.sessions.clear();
     this.runtime.releaseRunOptions(this.runOptions);
   }
 
   private async open(graph: Graph, name: string): Promise<OpenSession> {
+    const start = performance.now();
+    const cost = costOf(graph);
+    checkMemory(name, cost);
     const { model, inputs, outputs } = lowerToOnnx(graph);
-    const session = await this.inTurn(`compiling \`${name}\``, async () => {
+    const key = createHash('sha256').update(model).digest('hex');
+    const { shared, reused } = await this.inTurn(name, cost, 'compiling', async () => {
+      const known = this.sessions.get(key);
+      if (known !== undefined) {
+        known.users++;
+        return { shared: known, reused: true };
+      }
       const handle = await this.runtime.createSession(model, this.options.threads);
       const ports = (names: readonly string[], values: ReadonlyMap<string, Value>) =>
         names.map((port) => ({ name: port, shape: values.get(port)!.shape, dtype: values.get(port)!.dtype }));
-      const opened = new Session(this.runtime, handle, ports(inputs, graph.inputs), ports(outputs, graph.outputs));
-      this.sessions.add(opened);
-      return opened;
+      const session = new Session(this.runtime, handle, ports(inputs, graph.inputs), ports(outputs, graph.outputs));
+      const opened = { session, users: 1 };
+      this.sessions.set(key, opened);
+      return { shared: opened, reused: false };
     });
+    this.options.onCompile?.({ program: name, cost, seconds: (performance.now() - start) / 1000, reused });
+    let disposed = false;
     return {
-      run: (given, wanted) => this.inTurn(`running \`${name}\``, () => session.run(given, wanted, this.runOptions)),
+      run: (given, wanted) =>
+        this.inTurn(name, cost, 'running', () => {
+          if (disposed) throw new Error('the program has been disposed of');
+          return shared.session.run(given, wanted, this.runOptions);
+        }),
       dispose: () =>
-        this.inTurn(`disposing of \`${name}\``, async () => {
-          if (this.sessions.delete(session)) session.release();
+        this.inTurn(name, cost, 'disposing of', async () => {
+          if (disposed) return;
+          disposed = true;
+          if (--shared.users > 0) return;
+          this.sessions.delete(key);
+          shared.session.release();
         }),
     };
   }
 
-  /** Runs `work` after all calls before it. Throws `engine_failed` for what ONNX Runtime says, and when closed. */
-  private inTurn<T>(what: string, work: () => Promise<T>): Promise<T> {
+  /** Runs `work` after all calls before it. Throws `engine_failed` or `engine_out_of_memory` for what ONNX Runtime says. */
+  private inTurn<T>(program: string, cost: GraphCost, what: string, work: () => T | Promise<T>): Promise<T> {
     const result = this.last.then(async () => {
       if (this.closed) throw new ClipyardError('engine_failed', 'The engine is closed');
       try {
         return await work();
       } catch (error) {
-        const message = this.closed ? 'The engine was closed' : `ONNX Runtime failed: ${(error as Error).message}`;
-        throw new ClipyardError('engine_failed', `${message} (${what})`, { cause: error });
+        const { message } = error as Error;
+        if (isOutOfMemory(message)) throw outOfMemory(program, cost, message, error);
+        const reason = this.closed ? 'The engine was closed' : `ONNX Runtime failed: ${message}`;
+        throw new ClipyardError('engine_failed', `${reason} (${what} \`${program}\`)`, { cause: error });
       }
     });
     this.last = result.catch(() => {});
