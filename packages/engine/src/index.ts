@@ -13,6 +13,7 @@ export type {
   TypedArray,
 } from './engine.js';
 export type { GraphCost } from './graph/cost.js';
+export { traceGraph } from './graph/trace.js';
 export { type EngineStatus, listEngines } from './list-engines.js';
 export { type OpenEngineOptions, openEngine } from './open-engine.js';
 export { attention } from './ops/attention.js';

@@ -6,6 +6,7 @@ import { costOf } from './cost.js';
 import { printGraph } from './print.js';
 import { record } from './recorder.js';
 import { simplify } from './simplify.js';
+import { traceGraph } from './trace.js';
 
 installGradients();
 const graphOf = (fn: TensorFunction) =>
@@ -50,4 +51,10 @@ it('prints a graph, one line a node', () => {
     'output y = %1',
     'output z = %2',
   ]);
+});
+
+it('traces a function to text and cost', () => {
+  const { text, cost } = traceGraph('square', ({ x }) => ({ y: tf.square(x!) }), { x: { shape: [8] } });
+  expect(text).toContain('mul(x, x)');
+  expect(cost.flops).toBe(8);
 });

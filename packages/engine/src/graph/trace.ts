@@ -1,0 +1,16 @@
+import type { Specs, TensorFunction } from '../engine.js';
+import { installGradients } from '../gradients.js';
+import { costOf, type GraphCost } from './cost.js';
+import { printGraph } from './print.js';
+import { record } from './recorder.js';
+import { simplify } from './simplify.js';
+
+/**
+ * The graph that a function would be compiled to, to read: as text, one line a node, and what a run takes. Throws
+ * `engine_unsupported` for an operation that no engine has.
+ */
+export function traceGraph(name: string, fn: TensorFunction, inputs: Specs): { text: string; cost: GraphCost } {
+  installGradients();
+  const graph = simplify(record(name, fn, inputs));
+  return { text: printGraph(graph), cost: costOf(graph) };
+}
