@@ -47,14 +47,10 @@ async function tensorFlowStatus(enginesDir: string, signal: AbortSignal | undefi
     return { name: 'tensorflow', usable: false, version: undefined, device: undefined, note };
   }
   try {
-    const { version, gpu } = await selfTest(found.bindingPath, signal);
-    return {
-      name: 'tensorflow',
-      usable: true,
-      version,
-      device: gpu ? 'gpu' : 'cpu',
-      note: `built from ${found.source}`,
-    };
+    const { version, gpu, gpuProblem } = await selfTest(found.bindingPath, signal);
+    const problem = gpuProblem === undefined ? '' : `; no GPU: ${gpuProblem}`;
+    const note = `built from ${found.source}${problem}`;
+    return { name: 'tensorflow', usable: true, version, device: gpu ? 'gpu' : 'cpu', note };
   } catch (error) {
     if (signal?.aborted) throw error;
     const note = `${(error as Error).message}; build it again with \`clipyard engines build tensorflow\``;

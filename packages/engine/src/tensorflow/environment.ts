@@ -6,15 +6,15 @@ import koffi from 'koffi';
  * way. `process.env` of a thread is a copy that C code does not see, hence the C functions. What an operator has set
  * stays as it is; only of several GPUs one is chosen: the binding would take the last it sees.
  */
-export function prepareEnvironment(threads: number, slot: number | undefined): void {
+export function prepareEnvironment(threads: number, slot: number | undefined, logs: 'errors' | 'all' = 'errors'): void {
   const library = koffi.load(null);
   const setenv = library.func('setenv', 'int', ['str', 'str', 'int']);
   const getenv = library.func('getenv', 'str', ['str']);
   const settings: Record<string, string> = {
     TF_NUM_INTRAOP_THREADS: String(threads),
     TF_NUM_INTEROP_THREADS: '1',
-    // Only errors; else each start prints a page.
-    TF_CPP_MIN_LOG_LEVEL: '2',
+    // Else each start prints a page.
+    TF_CPP_MIN_LOG_LEVEL: logs === 'errors' ? '2' : '0',
     // Ranks may share a GPU; TensorFlow would take all of its memory at once.
     TF_FORCE_GPU_ALLOW_GROWTH: 'true',
     // The same results as elsewhere: no sums in the order of arrival, no products with mantissas of 10 bits.

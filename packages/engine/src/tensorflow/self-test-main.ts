@@ -6,7 +6,7 @@ import { LoadedProgram } from './loaded-program.js';
 // A process of its own that loads the binding named by its argument and computes with it: what is broken may crash.
 const path = process.argv[2];
 assert(path !== undefined, 'usage: self-test-main.js <binding>');
-prepareEnvironment(1, undefined);
+prepareEnvironment(1, undefined, 'all');
 const binding = loadBinding(path);
 const float = (slot: number, shape: number[]) => ({ slot, shape, dtype: 'float32' as const });
 const program = new LoadedProgram(

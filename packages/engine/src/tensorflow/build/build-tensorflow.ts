@@ -22,7 +22,7 @@ export interface BuildOptions {
   readonly enginesDir: string;
   /** A wheel, an archive of the C library, or a folder; unset: the newest tensorflow-cpu of the index. */
   readonly from?: string;
-  /** Without `from`: the package for NVIDIA's GPUs with its CUDA libraries (about 7 GB), instead of tensorflow-cpu. */
+  /** Without `from`: the package for NVIDIA's GPUs with its CUDA libraries (5.3 GB), instead of tensorflow-cpu. */
   readonly gpu?: boolean;
   /** A package index with the simple API; default PyPI. */
   readonly indexUrl?: string;
@@ -54,7 +54,8 @@ export async function buildTensorFlow(options: BuildOptions): Promise<Installati
       signal,
     });
     progress('testing it');
-    const { version, gpu } = await tested(join(work, BINDING), signal);
+    const { version, gpu, gpuProblem } = await tested(join(work, BINDING), signal);
+    if (gpuProblem !== undefined) progress(`it finds no GPU: ${gpuProblem}`);
     const manifest: Manifest = {
       ...{ format: 1, engine: 'tensorflow', version, platform: process.platform, arch: process.arch, gpu },
       source: source.name,

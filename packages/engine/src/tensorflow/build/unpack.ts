@@ -49,7 +49,9 @@ async function unpackWheel(source: string, folder: string, signal: AbortSignal |
     for (const entry of entries) {
       const path = join(folder, entry.fileName);
       await mkdir(dirname(path), { recursive: true });
-      await pipeline(await zip.openReadStreamPromise(entry), createWriteStream(path, { flags: 'wx' }), {
+      // Programs stay executable: TensorFlow starts ptxas.
+      const mode = ((entry.externalFileAttributes >>> 16) & 0o777) | 0o644;
+      await pipeline(await zip.openReadStreamPromise(entry), createWriteStream(path, { flags: 'wx', mode }), {
         ...(signal === undefined ? {} : { signal }),
       });
     }
