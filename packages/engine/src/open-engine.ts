@@ -45,9 +45,9 @@ async function installation({ enginesDir }: OpenEngineOptions): Promise<Installa
 
 async function openTensorFlow(
   { bindingPath }: Installation,
-  { threads = 1, slot }: OpenEngineOptions,
+  { threads = 1, slot, onCompile }: OpenEngineOptions,
 ): Promise<TensorFlowEngine> {
-  return checked(await TensorFlowEngine.open({ bindingPath, threads, slot }), REBUILD);
+  return checked(await TensorFlowEngine.open({ bindingPath, threads, slot, onCompile }), REBUILD);
 }
 
 /** TensorFlow, where it was built on a machine with a GPU and finds one now; a GPU that is gone is no error here. */

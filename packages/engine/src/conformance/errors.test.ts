@@ -12,10 +12,12 @@ const failure = async (promise: Promise<unknown>): Promise<ClipyardError> => {
   return error as ClipyardError;
 };
 
-describe('compiling on onnxruntime', () => {
+const RECORDING = ENGINES_HERE.filter((name) => name !== 'cpu');
+
+describe.each(RECORDING)('compiling on %s', (name) => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openEngine({ engine: 'onnxruntime', threads: 2 });
+    engine = await openHere(name, 2);
   });
   afterAll(() => engine.close());
   const x = { x: { shape: [3] } };
@@ -96,12 +98,26 @@ describe.each(ENGINES_HERE)('running on %s', (name) => {
   });
 });
 
-it('a closed engine says so', async () => {
-  const engine = await openEngine({ engine: 'onnxruntime' });
+it.each(RECORDING)('a closed %s engine says so', async (name) => {
+  const engine = await openHere(name, 1);
   const program = await engine.compile(({ x }) => ({ y: tf.neg(x!) }), { x: { shape: [1] } }, { name: 'late' });
   await engine.close();
   const error = await failure(program.run({ x: Float32Array.of(1) }));
   expect(error.code).toBe('engine_failed');
   expect(error.message).toContain('closed');
   await engine.close();
+});
+
+it('an engine that was not built is named, with the command that builds it', async () => {
+  const error = await failure(openEngine({ engine: 'tensorflow', enginesDir: '/nowhere' }));
+  expect(error.code).toBe('engine_unavailable');
+  expect(error.message).toMatch(/not been built .*\/nowhere.*clipyard engines build tensorflow/);
+});
+
+it('without a GPU, auto takes onnxruntime', async () => {
+  for (const options of [{}, { enginesDir: '/nowhere' }]) {
+    const engine = await openEngine({ engine: 'auto', ...options });
+    expect(engine.name).toBe('onnxruntime');
+    await engine.close();
+  }
 });

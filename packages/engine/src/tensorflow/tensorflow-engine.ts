@@ -1,6 +1,7 @@
 import assert from 'node:assert';
 import { ClipyardError } from '@clipyard/contracts';
 import { checkInputs, checkOutputs } from '../check-buffers.js';
+import type { OnCompile } from '../compile-report.js';
 import type {
   Buffers,
   CompileOptions,
@@ -13,13 +14,19 @@ import type {
   TypedArray,
 } from '../engine.js';
 import { installGradients } from '../gradients.js';
+import { costOf, type GraphCost } from '../graph/cost.js';
 import type { Graph, Value } from '../graph/graph.js';
 import { checkInPlace } from '../graph/in-place.js';
 import { record } from '../graph/recorder.js';
 import { simplify } from '../graph/simplify.js';
 import { splitGraph } from '../graph/split.js';
+import { checkMemory, isOutOfMemory, outOfMemory } from '../memory-limit.js';
 import { lowerToTensorFlow } from './lower.js';
 import { TensorFlowThread, type ThreadOptions } from './thread.js';
+
+export interface TensorFlowOptions extends ThreadOptions {
+  readonly onCompile?: OnCompile | undefined;
+}
 
 let programs = 0;
 
@@ -37,13 +44,16 @@ export class TensorFlowEngine implements Engine {
   private readonly stop = new Int32Array(new SharedArrayBuffer(4));
   private closed = false;
 
-  private constructor(private readonly thread: TensorFlowThread) {
+  private constructor(
+    private readonly thread: TensorFlowThread,
+    private readonly onCompile: OnCompile | undefined,
+  ) {
     installGradients();
   }
 
   /** Loads the binding. Throws `engine_unavailable`. */
-  static async open(options: ThreadOptions): Promise<TensorFlowEngine> {
-    return new TensorFlowEngine(await TensorFlowThread.open(options));
+  static async open({ onCompile, ...options }: TensorFlowOptions): Promise<TensorFlowEngine> {
+    return new TensorFlowEngine(await TensorFlowThread.open(options), onCompile);
   }
 
   get version(): string {
@@ -130,8 +140,13 @@ export class TensorFlowEngine implements Engine {
 
   private async load(graph: Graph, name: string, keep: string[], keptFrom: number | undefined): Promise<Loaded> {
     const id = programs++;
+    const start = performance.now();
+    const cost = costOf(graph);
+    // A GPU has memory of its own, whose size the binding does not tell.
+    if (!this.gpu) checkMemory(name, cost);
     const program = lowerToTensorFlow(graph);
-    await this.ask(name, { type: 'load', id, program, keep, keptFrom, stop: this.stop });
+    await this.ask(name, cost, { type: 'load', id, program, keep, keptFrom, stop: this.stop });
+    this.onCompile?.({ program: name, cost, seconds: (performance.now() - start) / 1000, reused: false });
     const read = [...program.inputs.keys()];
     const loaded: Loaded = {
       id,
@@ -140,7 +155,7 @@ export class TensorFlowEngine implements Engine {
           read.flatMap((key) => (given[key] === undefined ? [] : [[key, visible(given[key])]])),
         );
         const written = Object.fromEntries(Object.entries(outputs).filter(([, array]) => isShared(array)));
-        const results = await this.ask(name, { type: 'run', id, inputs, outputs: written });
+        const results = await this.ask(name, cost, { type: 'run', id, inputs, outputs: written });
         for (const [key, target] of Object.entries(outputs)) {
           if (!isShared(target)) target.set(results[key]!);
           results[key] = target;
@@ -155,16 +170,19 @@ export class TensorFlowEngine implements Engine {
     return loaded;
   }
 
-  /** Throws `engine_failed` with the program and what TensorFlow says, and when closed. */
+  /** Throws `engine_failed` or `engine_out_of_memory` with the program and what TensorFlow says, and when closed. */
   private async ask(
     name: string,
+    cost: GraphCost,
     request: Parameters<TensorFlowThread['call']>[0],
   ): Promise<Record<string, TypedArray>> {
     if (this.closed) throw new ClipyardError('engine_failed', `The engine is closed (\`${name}\`)`);
     try {
       return await this.thread.call(request);
     } catch (error) {
-      const reason = this.closed ? 'The engine was closed' : `TensorFlow failed: ${(error as Error).message}`;
+      const { message } = error as Error;
+      if (isOutOfMemory(message)) throw outOfMemory(name, cost, message, error);
+      const reason = this.closed ? 'The engine was closed' : `TensorFlow failed: ${message}`;
       throw new ClipyardError('engine_failed', `${reason} (\`${name}\`)`, { cause: error });
     }
   }
