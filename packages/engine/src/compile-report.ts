@@ -4,7 +4,7 @@ import type { GraphCost } from './graph/cost.js';
 export interface CompileReport {
   readonly program: string;
   readonly cost: GraphCost;
-  /** From the function to a program that can run, without recording. */
+  /** From the function to a program that can run, without waiting for other programs. */
   readonly seconds: number;
   /** An equal program had been compiled, which this one shares. */
   readonly reused: boolean;

@@ -17,7 +17,7 @@ describe('a program that needs more memory than there is', () => {
     );
     await expect(compiling).rejects.toMatchObject({
       code: 'engine_out_of_memory',
-      message: expect.stringMatching(/`outer product` needs about 59604\.7 GiB .* Lower batch\.micro/),
+      message: expect.stringMatching(/`outer product` needs up to 59604\.7 GiB .* Lower batch\.micro/),
     });
   });
 
@@ -42,7 +42,7 @@ describe('a program that needs more memory than there is', () => {
         console.log(error.code, error.message);
         await engine.close();`;
       const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
-      expect(stdout).toMatch(/^engine_out_of_memory `outer product` needs about 2\.1 GiB/);
+      expect(stdout).toMatch(/^engine_out_of_memory `outer product` needs up to 2\.1 GiB/);
     },
   );
 
@@ -50,30 +50,11 @@ describe('a program that needs more memory than there is', () => {
     for (const message of [
       'Failed to allocate memory for requested buffer of size 64000000000000',
       'std::bad_alloc',
+      'Array buffer allocation failed',
       'OOM when allocating tensor with shape[4000000,4000000]',
     ]) {
       expect(isOutOfMemory(message)).toBe(true);
     }
     expect(isOutOfMemory('Non-zero status code returned while running Gemm node')).toBe(false);
   });
-});
-
-it('programs of the same structure share a session, which lives as long as any of them', async () => {
-  const reports: boolean[] = [];
-  const sharing = new OnnxRuntimeEngine({ threads: 1, onCompile: ({ reused }) => reports.push(reused) });
-  const compile = (name: string, factor: number) =>
-    sharing.compile(({ x }) => ({ y: tf.mul(x!, factor) }), { x: { shape: [3] } }, { name });
-  const first = await compile('first', 2);
-  const second = await compile('second', 2);
-  const other = await compile('other', 3);
-  expect(reports).toEqual([false, true, false]);
-  const x = Float32Array.of(1, 2, 3);
-  expect(await first.run({ x })).toEqual({ y: Float32Array.of(2, 4, 6) });
-  await first.dispose();
-  await first.dispose();
-  expect(await second.run({ x })).toEqual({ y: Float32Array.of(2, 4, 6) });
-  expect(await other.run({ x })).toEqual({ y: Float32Array.of(3, 6, 9) });
-  await second.dispose();
-  await expect(second.run({ x })).rejects.toThrow('disposed');
-  await sharing.close();
 });

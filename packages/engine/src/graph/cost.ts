@@ -9,6 +9,8 @@ export interface GraphCost {
   readonly bytes: number;
   /** The most memory that results hold at once, in the order of the nodes, each kept until its last use; without inputs and outputs. */
   readonly peakBytes: number;
+  /** The most that one node reads and writes, bytes. */
+  readonly largestNodeBytes: number;
   readonly inputBytes: number;
   readonly outputBytes: number;
 }
@@ -22,12 +24,15 @@ const MOVES = new Set('cast reshape transpose concat split slice pad tile fill g
 
 export function costOf(graph: Graph): GraphCost {
   const total = (values: Iterable<Value>): number => [...values].reduce((sum, value) => sum + bytesOf(value), 0);
-  const moved = graph.nodes.filter(({ operation }) => operation.op !== 'reshape');
+  const sizes = graph.nodes
+    .filter(({ operation }) => operation.op !== 'reshape')
+    .map((node) => total(node.inputs) + total(node.outputs));
   return {
     nodes: graph.nodes.length,
     flops: graph.nodes.reduce((sum, node) => sum + flopsOf(node), 0),
-    bytes: moved.reduce((sum, node) => sum + total(node.inputs) + total(node.outputs), 0),
+    bytes: sizes.reduce((sum, size) => sum + size, 0),
     peakBytes: peakBytes(graph),
+    largestNodeBytes: sizes.reduce((largest, size) => Math.max(largest, size), 0),
     inputBytes: total(graph.inputs.values()),
     outputBytes: total(graph.outputs.values()),
   };

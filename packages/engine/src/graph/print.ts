@@ -8,7 +8,8 @@ export function printGraph(graph: Graph): string {
   const numbers = new Map<Value, number>();
   const refer = (value: Value): string => {
     if (value.kind === 'input') return value.name;
-    if (value.kind === 'constant') return value.data.length <= 4 ? `[${[...value.data].join(', ')}]` : typeOf(value);
+    if (value.kind === 'constant')
+      return value.data.length <= 4 ? `[${[...value.data].map(numberText).join(', ')}]` : typeOf(value);
     return `%${numbers.get(value)}`;
   };
   const lines = [...graph.inputs.values()].map((input) => `input ${input.name} ${typeOf(input)}`);
@@ -21,12 +22,17 @@ export function printGraph(graph: Graph): string {
   return lines.join('\n');
 }
 
+/** Also of -0, infinities and NaN. */
+export const numberText = (value: number): string => (Object.is(value, -0) ? '-0' : String(value));
+
 const typeOf = ({ dtype, shape }: Value): string => `${dtype}[${shape.join(',')}]`;
 
 /** Flags by their names when set, everything else as name=value. */
 function attributesOf({ operation: { op: _op, ...attributes } }: Node): string {
   return Object.entries(attributes)
     .filter(([, value]) => value !== false)
-    .map(([name, value]) => (value === true ? ` ${name}` : ` ${name}=${JSON.stringify(value)}`))
+    .map(([name, value]) =>
+      value === true ? ` ${name}` : ` ${name}=${typeof value === 'number' ? numberText(value) : JSON.stringify(value)}`,
+    )
     .join('');
 }

@@ -57,4 +57,23 @@ describe('a simplified graph', () => {
   it('keeps a product with 1 that broadcasts', () => {
     expect(lines((x) => tf.mul(tf.sum(x), tf.tensor([1]))).at(-2)).toContain('float32[1] = mul');
   });
+
+  it('tells infinities, and 0 from -0', () => {
+    const pad = (x: Tensor, value: number) =>
+      tf.pad(
+        x,
+        [
+          [1, 0],
+          [0, 0],
+        ],
+        value,
+      );
+    const text = lines((x) => tf.concat([pad(x, Infinity), pad(x, -Infinity)], 0)).join();
+    expect(text).toContain('value=Infinity');
+    expect(text).toContain('value=-Infinity');
+    expect(lines((x) => tf.add(tf.div(x, tf.scalar(0)), tf.div(x, tf.neg(tf.scalar(0))))).slice(0, 2)).toEqual([
+      '%0 float32[2,3] = div(x, [0])',
+      '%1 float32[2,3] = div(x, [-0])',
+    ]);
+  });
 });

@@ -1,5 +1,6 @@
 import { fold } from './fold.js';
 import { type ConstantValue, type Graph, graphOf, makeNode, type Node, sameShape, type Value } from './graph.js';
+import { numberText } from './print.js';
 
 /**
  * The same graph with equal sub-expressions computed once, constants folded, what changes nothing (reshapes of reshapes,
@@ -22,7 +23,9 @@ export function simplify(graph: Graph): Graph {
   const canonical = (value: Value): Value => {
     const current = resolve(value);
     if (current.kind !== 'constant' || current.data.length > 16) return current;
-    const key = `${current.dtype}[${current.shape}]${current.data.join()}`;
+    const { buffer, byteOffset, byteLength } = current.data;
+    const bytes = Buffer.from(buffer, byteOffset, byteLength).toString('hex');
+    const key = `${current.dtype}[${current.shape}]${bytes}`;
     const first = constants.get(key);
     if (first === undefined) constants.set(key, current);
     return first ?? current;
@@ -43,7 +46,7 @@ export function simplify(graph: Graph): Graph {
       replaced.set(node.outputs[0]!, folded);
       continue;
     }
-    const key = `${JSON.stringify(node.operation)}(${inputs.map(idOf)})${node.outputs.map((o) => `${o.dtype}[${o.shape}]`)}`;
+    const key = `${JSON.stringify(node.operation, exactNumbers)}(${inputs.map(idOf)})${node.outputs.map((o) => `${o.dtype}[${o.shape}]`)}`;
     let target = known.get(key);
     if (target === undefined) {
       target = makeNode(node.operation, inputs, node.outputs);
@@ -54,3 +57,7 @@ export function simplify(graph: Graph): Graph {
   }
   return graphOf(graph.inputs, new Map([...graph.outputs].map(([name, value]) => [name, resolve(value)])));
 }
+
+/** JSON has neither infinities nor NaN nor -0, which may stand in attributes. */
+const exactNumbers = (_key: string, value: unknown): unknown =>
+  typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0)) ? numberText(value) : value;

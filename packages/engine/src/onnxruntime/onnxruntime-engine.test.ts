@@ -67,3 +67,23 @@ it('ends a run that is under way when it is closed', async () => {
   await ended;
   await expect(program.run({ a: new Float32Array(size * size) })).rejects.toThrow('closed');
 });
+
+it('programs of the same structure share a session, which lives as long as any of them', async () => {
+  const reports: boolean[] = [];
+  const sharing = new OnnxRuntimeEngine({ threads: 1, onCompile: ({ reused }) => reports.push(reused) });
+  const compile = (name: string, factor: number) =>
+    sharing.compile(({ x }) => ({ y: tf.mul(x!, factor) }), { x: { shape: [3] } }, { name });
+  const first = await compile('first', 2);
+  const second = await compile('second', 2);
+  const other = await compile('other', 3);
+  expect(reports).toEqual([false, true, false]);
+  const x = Float32Array.of(1, 2, 3);
+  expect(await first.run({ x })).toEqual({ y: Float32Array.of(2, 4, 6) });
+  await first.dispose();
+  await first.dispose();
+  expect(await second.run({ x })).toEqual({ y: Float32Array.of(2, 4, 6) });
+  expect(await other.run({ x })).toEqual({ y: Float32Array.of(3, 6, 9) });
+  await second.dispose();
+  await expect(second.run({ x })).rejects.toThrow('disposed');
+  await sharing.close();
+});

@@ -62,9 +62,10 @@ export class OnnxRuntimeEngine implements Engine {
   }
 
   async compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program> {
+    const start = performance.now();
     const graph = simplify(record(options.name, fn, inputs));
     checkInPlace(graph, options.inPlace ?? {});
-    const session = await this.open(graph, options.name);
+    const session = await this.open(graph, options.name, start);
     const outputSpecs = specsOf(graph.outputs);
     return {
       name: options.name,
@@ -85,9 +86,10 @@ export class OnnxRuntimeEngine implements Engine {
     late: readonly string[],
     options: CompileOptions,
   ): Promise<StagedProgram> {
+    const start = performance.now();
     const { early, late: rest, kept } = splitGraph(simplify(record(options.name, fn, inputs)), late);
-    const first = await this.open(early, `${options.name} (begin)`);
-    const second = await this.open(rest, `${options.name} (finish)`);
+    const first = await this.open(early, `${options.name} (begin)`, start);
+    const second = await this.open(rest, `${options.name} (finish)`, performance.now());
     const keptBuffers: Buffers = Object.fromEntries([...kept].map(([name, value]) => [name, newArray(value)]));
     const earlyNames = [...early.outputs.keys()].filter((name) => !kept.has(name));
     const lateInputs = Object.fromEntries(late.map((name) => [name, inputs[name]!]));
@@ -135,19 +137,22 @@ export class OnnxRuntimeEngine implements Engine {
     this.runtime.releaseRunOptions(this.runOptions);
   }
 
-  private async open(graph: Graph, name: string): Promise<OpenSession> {
-    const start = performance.now();
+  /** `start`: when compiling began, by `performance.now`. */
+  private async open(graph: Graph, name: string, start: number): Promise<OpenSession> {
     const cost = costOf(graph);
     checkMemory(name, cost);
     const { model, inputs, outputs } = lowerToOnnx(graph);
     const key = createHash('sha256').update(model).digest('hex');
+    let seconds = (performance.now() - start) / 1000;
     const { shared, reused } = await this.inTurn(name, cost, 'compiling', async () => {
       const known = this.sessions.get(key);
       if (known !== undefined) {
         known.users++;
         return { shared: known, reused: true };
       }
+      const start = performance.now();
       const handle = await this.runtime.createSession(model, this.options.threads);
+      seconds += (performance.now() - start) / 1000;
       const ports = (names: readonly string[], values: ReadonlyMap<string, Value>) =>
         names.map((port) => ({ name: port, shape: values.get(port)!.shape, dtype: values.get(port)!.dtype }));
       const session = new Session(this.runtime, handle, ports(inputs, graph.inputs), ports(outputs, graph.outputs));
@@ -155,12 +160,12 @@ export class OnnxRuntimeEngine implements Engine {
       this.sessions.set(key, opened);
       return { shared: opened, reused: false };
     });
-    this.options.onCompile?.({ program: name, cost, seconds: (performance.now() - start) / 1000, reused });
+    this.options.onCompile?.({ program: name, cost, seconds, reused });
     let disposed = false;
     return {
       run: (given, wanted) =>
         this.inTurn(name, cost, 'running', () => {
-          if (disposed) throw new Error('the program has been disposed of');
+          if (disposed) throw new ClipyardError('engine_failed', `\`${name}\` has been disposed of`);
           return shared.session.run(given, wanted, this.runOptions);
         }),
       dispose: () =>
@@ -181,6 +186,7 @@ export class OnnxRuntimeEngine implements Engine {
       try {
         return await work();
       } catch (error) {
+        if (error instanceof ClipyardError) throw error;
         const { message } = error as Error;
         if (isOutOfMemory(message)) throw outOfMemory(program, cost, message, error);
         const reason = this.closed ? 'The engine was closed' : `ONNX Runtime failed: ${message}`;
