@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { type Engine, openEngine } from '@clipyard/engine';
 import { type ModelConfig, parameterLayout, parameterSpecs, parseModelConfig } from '@clipyard/model';
 import {
+  builtTensorFlow,
   expectAllClose,
   expectBitwise,
   formulaValues,
@@ -80,10 +81,13 @@ async function trainSteps(engine: Engine, worldSize: number, micro: number, step
   return results[0]!;
 }
 
-describe('the train step', () => {
+const built = builtTensorFlow();
+const ENGINES = ['onnxruntime', ...('missing' in built ? [] : ['tensorflow' as const])] as const;
+
+describe.each(ENGINES)('the train step on %s', (name) => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openEngine({ engine: 'onnxruntime', threads: 1 });
+    engine = await openEngine({ engine: name, threads: 1, ...('missing' in built ? {} : built) });
   });
   afterAll(() => engine.close());
 

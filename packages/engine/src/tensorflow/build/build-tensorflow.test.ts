@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, statfs, utimes, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -39,6 +39,14 @@ describe('a source of no use', () => {
     await writeFile(join(folder, name), content);
     return join(folder, name);
   };
+
+  it('takes away what a build left that was killed long ago', async () => {
+    const [old, recent] = ['.building-old', '.building-new'].map((name) => join(folder, 'engines', name));
+    for (const path of [old!, recent!]) await mkdir(path, { recursive: true });
+    await utimes(old!, 0, 0);
+    await failure(buildTensorFlow({ enginesDir: join(folder, 'engines'), from: folder }));
+    expect(await readdir(join(folder, 'engines'))).toEqual(['.building-new']);
+  });
 
   it('is named: missing', async () => {
     expect((await build(join(folder, 'missing.whl'))).message).toMatch(/platform|cannot be read/);

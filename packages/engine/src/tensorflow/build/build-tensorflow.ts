@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join, relative, resolve } from 'node:path';
 import { ClipyardError } from '@clipyard/contracts';
 import { BINDING, findTensorFlow, type Installation, MANIFEST, type Manifest } from '../installation.js';
@@ -16,6 +16,10 @@ import {
 } from './package-index.js';
 import { unpack } from './unpack.js';
 import { requirementsOf } from './versions.js';
+
+const WORK_PREFIX = '.building-';
+/** Age at which the folder of a build that was killed is taken away, ms. */
+const LEFTOVER_AGE_MS = 6 * 60 * 60_000;
 
 export interface BuildOptions {
   /** Where engines lie; made if need be. */
@@ -41,7 +45,8 @@ export async function buildTensorFlow(options: BuildOptions): Promise<Installati
   const machine = wheelPlatform();
   const compiler = await findCompiler(signal);
   await mkdir(enginesDir, { recursive: true });
-  const work = await mkdtemp(join(enginesDir, '.building-'));
+  await removeLeftovers(enginesDir);
+  const work = await mkdtemp(join(enginesDir, WORK_PREFIX));
   try {
     const source = await obtain(options, machine, work, progress);
     const library = await findLibrary(source.root, source.name);
@@ -78,6 +83,14 @@ export async function buildTensorFlow(options: BuildOptions): Promise<Installati
   const built = await findTensorFlow(enginesDir);
   if (built === undefined) throw cannotBuild(`${enginesDir} lost it. Is another process cleaning there?`);
   return built;
+}
+
+async function removeLeftovers(enginesDir: string): Promise<void> {
+  for (const name of await readdir(enginesDir)) {
+    const path = join(enginesDir, name);
+    if (name.startsWith(WORK_PREFIX) && Date.now() - (await stat(path)).mtimeMs > LEFTOVER_AGE_MS)
+      await rm(path, { recursive: true, force: true });
+  }
 }
 
 /** Puts `made` in the place of `folder`. What a process has open of the old one stays readable to it. */
