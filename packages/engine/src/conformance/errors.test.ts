@@ -1,7 +1,10 @@
 import { ClipyardError } from '@clipyard/contracts';
+import { builtTensorFlow } from '@clipyard/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Engine, openEngine, tf } from '../index.js';
-import { ENGINES_HERE, openHere } from './engines-here.js';
+import { testEngines } from './test-engines.js';
+
+const engines = testEngines(builtTensorFlow());
 
 const failure = async (promise: Promise<unknown>): Promise<ClipyardError> => {
   const error = await promise.then(
@@ -12,12 +15,12 @@ const failure = async (promise: Promise<unknown>): Promise<ClipyardError> => {
   return error as ClipyardError;
 };
 
-const RECORDING = ENGINES_HERE.filter((name) => name !== 'cpu');
+const RECORDING = engines.names.filter((name) => name !== 'cpu');
 
 describe.each(RECORDING)('compiling on %s', (name) => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openHere(name, 2);
+    engine = await engines.open(name, 2);
   });
   afterAll(() => engine.close());
   const x = { x: { shape: [3] } };
@@ -62,10 +65,10 @@ describe.each(RECORDING)('compiling on %s', (name) => {
   });
 });
 
-describe.each(ENGINES_HERE)('running on %s', (name) => {
+describe.each(engines.names)('running on %s', (name) => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openHere(name, 1);
+    engine = await engines.open(name, 1);
   });
   afterAll(() => engine.close());
 
@@ -99,7 +102,7 @@ describe.each(ENGINES_HERE)('running on %s', (name) => {
 });
 
 it.each(RECORDING)('a closed %s engine says so', async (name) => {
-  const engine = await openHere(name, 1);
+  const engine = await engines.open(name, 1);
   const program = await engine.compile(({ x }) => ({ y: tf.neg(x!) }), { x: { shape: [1] } }, { name: 'late' });
   await engine.close();
   const error = await failure(program.run({ x: Float32Array.of(1) }));

@@ -1,14 +1,16 @@
-import { expectAllClose, formulaValues } from '@clipyard/testkit';
+import { builtTensorFlow, expectAllClose, formulaValues } from '@clipyard/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { record } from '../graph/recorder.js';
 import { RECORDER } from '../graph/recorder-backend.js';
 import { type Engine, type Specs, type Tensor, type TensorFunction, tf } from '../index.js';
 import { ELEMENTWISE_CASES } from './elementwise-cases.js';
-import { ENGINES_HERE, missingTensorFlow, openHere } from './engines-here.js';
 import { LAYER_CASES } from './layer-cases.js';
 import type { OperationCase } from './operation-case.js';
 import type { ReferenceArray } from './reference-array.js';
 import { SHAPE_CASES } from './shape-cases.js';
+import { testEngines } from './test-engines.js';
+
+const engines = testEngines(builtTensorFlow());
 
 const GROUPS = { 'elementwise operation': ELEMENTWISE_CASES, 'shapes and sums': SHAPE_CASES, layers: LAYER_CASES };
 
@@ -83,10 +85,10 @@ const gradientSpecs = (of: OperationCase, outputShape: readonly number[]): Specs
   weights: { shape: outputShape },
 });
 
-describe.each(ENGINES_HERE)('on %s', (name) => {
+describe.each(engines.names)('on %s', (name) => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openHere(name, 2);
+    engine = await engines.open(name, 2);
   });
   afterAll(() => engine.close());
 
@@ -144,6 +146,6 @@ it('leaves out no operation that can be recorded', () => {
 });
 
 it('covers the tensorflow engine', (context) => {
-  if (missingTensorFlow !== undefined) context.skip(`the tensorflow engine is missing: ${missingTensorFlow}`);
-  expect(ENGINES_HERE).toContain('tensorflow');
+  if (engines.missing !== undefined) context.skip(`the tensorflow engine is missing: ${engines.missing}`);
+  expect(engines.names).toContain('tensorflow');
 });

@@ -1,4 +1,4 @@
-import { expectAllClose, expectBitwise, formulaValues } from '@clipyard/testkit';
+import { builtTensorFlow, expectAllClose, expectBitwise, formulaValues } from '@clipyard/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   attention,
@@ -10,7 +10,9 @@ import {
   type TensorFunction,
   tf,
 } from '../index.js';
-import { ENGINES_HERE, openHere } from './engines-here.js';
+import { testEngines } from './test-engines.js';
+
+const engines = testEngines(builtTensorFlow());
 
 /** A small network with its gradients: enough operations that an order of summing would show. */
 const specs: Specs = {
@@ -41,10 +43,10 @@ const values = {
 };
 const { cotangent, ...early } = values;
 
-describe.each(ENGINES_HERE)('programs on %s', (name) => {
+describe.each(engines.names)('programs on %s', (name) => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openHere(name, 2);
+    engine = await engines.open(name, 2);
   });
   afterAll(() => engine.close());
 
@@ -160,10 +162,10 @@ describe.each(ENGINES_HERE)('programs on %s', (name) => {
   });
 });
 
-describe.each(ENGINES_HERE)('staged programs on %s', (name) => {
+describe.each(engines.names)('staged programs on %s', (name) => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openHere(name, 2);
+    engine = await engines.open(name, 2);
   });
   afterAll(() => engine.close());
 

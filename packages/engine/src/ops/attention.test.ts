@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { expectAllClose, formulaValues } from '@clipyard/testkit';
+import { builtTensorFlow, expectAllClose, formulaValues } from '@clipyard/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ENGINES_HERE, openHere } from '../conformance/engines-here.js';
+import { testEngines } from '../conformance/test-engines.js';
 import { type Engine, type Specs, type Tensor, type TensorFunction, tf } from '../index.js';
 import { attention, LONGEST_KEPT, wholeAttention } from './attention.js';
+
+const engines = testEngines(builtTensorFlow());
 
 const [HEADS, WIDTH] = [2, 8];
 type Attention = typeof attention;
@@ -19,10 +21,10 @@ const withGradients =
     return { value: attend(q!, k!, v!, masked ? mask : undefined), dq: dq!, dk: dk!, dv: dv! };
   };
 
-describe.each(ENGINES_HERE)('attention over a long sequence, on %s', (name) => {
+describe.each(engines.names)('attention over a long sequence, on %s', (name) => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openHere(name, 2);
+    engine = await engines.open(name, 2);
   });
   afterAll(() => engine.close());
 
