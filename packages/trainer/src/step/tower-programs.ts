@@ -68,7 +68,12 @@ export function compileTower(engine: Engine, which: 'image' | 'text', options: T
 
 /** Embeddings, and given their cotangents `dImage` and `dText` [m,D] the gradient of every tower parameter. */
 function vectorJacobian({ config, parameters, samples }: TowerProgramOptions): TensorFunction {
-  const names = towerParameters(parameters).map(({ name }) => name);
+  // Embeddings get their gradients last, and come first among the outputs: ONNX Runtime walks back from the last output,
+  // and would go through the whole backward pass for an embedding before it forms, and lets go of, anything else.
+  const isEmbedding = (name: string): number => Number(name.includes('embedding'));
+  const names = towerParameters(parameters)
+    .map(({ name }) => name)
+    .sort((a, b) => isEmbedding(b) - isEmbedding(a));
   return (inputs) => {
     const towers = (...values: Tensor[]): Tensor => {
       const byName = Object.fromEntries(names.map((name, i) => [name, values[i]!]));
