@@ -14,7 +14,7 @@ import type {
 } from './engine.js';
 import { installGradients } from './gradients.js';
 import { dependents } from './graph/dependents.js';
-import { onBackend } from './graph/recorder.js';
+import { onBackend, unsupported } from './graph/recorder.js';
 import { tf } from './tfjs.js';
 
 const CPU = 'cpu';
@@ -28,7 +28,7 @@ export class CpuEngine implements Engine {
   }
 
   async compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program> {
-    const outputs = trial(fn, inputs);
+    const outputs = trial(options.name, fn, inputs);
     return {
       name: options.name,
       inputs,
@@ -48,7 +48,7 @@ export class CpuEngine implements Engine {
     late: readonly string[],
     options: CompileOptions,
   ): Promise<StagedProgram> {
-    const outputs = trial(fn, inputs);
+    const outputs = trial(options.name, fn, inputs);
     const lateInputs = Object.fromEntries(late.map((name) => [name, inputs[name]!]));
     const earlyInputs = Object.fromEntries(Object.entries(inputs).filter(([name]) => !late.includes(name)));
     const lateNames = dependents(fn, inputs, late);
@@ -126,13 +126,15 @@ function evaluate(fn: TensorFunction, specs: Specs, given: Buffers, targets: Buf
 }
 
 /** Shapes of the outputs, by running once on zeros. */
-function trial(fn: TensorFunction, specs: Specs): Specs {
+function trial(program: string, fn: TensorFunction, specs: Specs): Specs {
   return onBackend(CPU, () => {
     const outputs: Record<string, { shape: number[]; dtype: DType }> = {};
-    tf.tidy(() => {
-      for (const [name, tensor] of Object.entries(tensors(fn, specs, zeros(specs))))
-        outputs[name] = { shape: tensor.shape, dtype: tensor.dtype as DType };
-    });
+    unsupported(program, () =>
+      tf.tidy(() => {
+        for (const [name, tensor] of Object.entries(tensors(fn, specs, zeros(specs))))
+          outputs[name] = { shape: tensor.shape, dtype: tensor.dtype as DType };
+      }),
+    );
     return outputs;
   });
 }

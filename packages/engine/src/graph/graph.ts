@@ -100,6 +100,8 @@ export interface Node {
   readonly operation: Operation;
   readonly inputs: readonly Value[];
   readonly outputs: ResultValue[];
+  /** The line of the model that made it, as `packages/model/src/towers.ts:88`. No part of what the node computes. */
+  readonly source?: string;
 }
 
 export interface Graph {
@@ -117,8 +119,9 @@ export function makeNode(
   operation: Operation,
   inputs: readonly Value[],
   results: readonly { shape: readonly number[]; dtype: ValueType }[],
+  source?: string,
 ): Node {
-  const node: Node = { operation, inputs, outputs: [] };
+  const node: Node = { operation, inputs, outputs: [], source };
   results.forEach((result, index) =>
     node.outputs.push({ kind: 'result', shape: result.shape, dtype: result.dtype, node, index }),
   );

@@ -2,9 +2,10 @@ import type { Graph, Node, Value } from './graph.js';
 
 /**
  * The graph as text, one line a node: `%2 float32[64,128] = gemm(%0, visual.proj, %1) transposeB alpha=1.702`. Results are
- * numbered in order, inputs go by their names, and constants show their values where they are few.
+ * numbered in order, inputs go by their names, and constants show their values where they are few. With `sources`, a line
+ * ends in the line of the model that made the node: `  # packages/model/src/towers.ts:88`.
  */
-export function printGraph(graph: Graph): string {
+export function printGraph(graph: Graph, { sources = false }: { readonly sources?: boolean } = {}): string {
   const numbers = new Map<Value, number>();
   const refer = (value: Value): string => {
     if (value.kind === 'input') return value.name;
@@ -16,7 +17,8 @@ export function printGraph(graph: Graph): string {
   for (const node of graph.nodes) {
     for (const output of node.outputs) numbers.set(output, numbers.size);
     const results = node.outputs.map((output) => `${refer(output)} ${typeOf(output)}`).join(', ');
-    lines.push(`${results} = ${node.operation.op}(${node.inputs.map(refer).join(', ')})${attributesOf(node)}`);
+    const source = sources && node.source !== undefined ? `  # ${node.source}` : '';
+    lines.push(`${results} = ${node.operation.op}(${node.inputs.map(refer).join(', ')})${attributesOf(node)}${source}`);
   }
   for (const [name, value] of graph.outputs) lines.push(`output ${name} = ${refer(value)}`);
   return lines.join('\n');

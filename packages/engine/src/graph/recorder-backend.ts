@@ -1,7 +1,9 @@
 import type { BackendValues, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import type { TypedArray } from '../engine.js';
 import { tf } from '../tfjs.js';
+import { checkOperands } from './check-operands.js';
 import { makeNode, type Operation, type Value, type ValueType } from './graph.js';
+import { SourceLines } from './source-line.js';
 
 export const RECORDER = 'clipyard-recorder';
 
@@ -15,6 +17,7 @@ interface Entry {
 /** A tfjs backend whose kernels compute nothing: they write down which operation they are. */
 export class RecorderBackend extends tf.KernelBackend {
   private readonly entries = new Map<object, Entry>();
+  private readonly lines = new SourceLines();
   private recording = 0;
 
   /** From here on, tensors that exist are from outside. */
@@ -29,11 +32,10 @@ export class RecorderBackend extends tf.KernelBackend {
     shapes: readonly (readonly number[])[],
     dtype: ValueType,
   ): TensorInfo[] {
-    const node = makeNode(
-      operation,
-      operands.map((operand) => this.recorded(operand)),
-      shapes.map((shape) => ({ shape: [...shape], dtype })),
-    );
+    const inputs = operands.map((operand) => this.recorded(operand));
+    checkOperands(operation, inputs, shapes[0]!);
+    const results = shapes.map((shape) => ({ shape: [...shape], dtype }));
+    const node = makeNode(operation, inputs, results, this.lines.here());
     return node.outputs.map((output) => this.put(output));
   }
 

@@ -4,6 +4,7 @@ import { tf } from '../tfjs.js';
 import { type Graph, graphOf, type InputValue, type Value } from './graph.js';
 import { registerRecordedKernels } from './kernels.js';
 import { RECORDER, RecorderBackend } from './recorder-backend.js';
+import { callSiteOf, withDeepStacks } from './source-line.js';
 
 /** Runs `fn` once on placeholders and returns what it would compute. Errors name the program and the operation. */
 export function record(name: string, fn: TensorFunction, specs: Specs): Graph {
@@ -19,18 +20,12 @@ export function record(name: string, fn: TensorFunction, specs: Specs): Graph {
     const backend = tf.backend() as RecorderBackend;
     backend.begin();
     const outputs = new Map<string, Value>();
-    try {
+    unsupported(name, () =>
       tf.tidy(() => {
         const placeholders = Object.fromEntries([...inputs].map(([key, value]) => [key, backend.tensorOf(value)]));
         for (const [key, tensor] of Object.entries(fn(placeholders))) outputs.set(key, backend.recorded(tensor));
-      });
-    } catch (error) {
-      throw new ClipyardError(
-        'engine_unsupported',
-        `Cannot compile \`${name}\`: ${(error as Error).message}${callSite(error as Error)}`,
-        { cause: error },
-      );
-    }
+      }),
+    );
     return graphOf(inputs, outputs);
   });
 }
@@ -46,10 +41,20 @@ export function onBackend<T>(backend: string, fn: () => T): T {
   }
 }
 
-/** The line of the caller's code that made the failing operation. */
-function callSite(error: Error): string {
-  const line = error.stack
-    ?.split('\n')
-    .find((frame) => frame.includes('at ') && !/node_modules|packages\/engine|engine\/dist/.test(frame));
-  return line === undefined ? '' : ` (${line.trim()})`;
+/** Runs a program's function. Throws `engine_unsupported` with the program, the operation and the model's line that failed. */
+export function unsupported<T>(program: string, fn: () => T): T {
+  try {
+    return withDeepStacks(fn);
+  } catch (error) {
+    const { message, stack = '' } = error as Error;
+    const site = callSiteOf(stack);
+    const place = [site?.operation === undefined ? [] : `\`${site.operation}\``, site?.source ?? []]
+      .flat()
+      .join(' at ');
+    throw new ClipyardError(
+      'engine_unsupported',
+      `Cannot compile \`${program}\`: ${message}${place === '' ? '' : ` (${place})`}`,
+      { cause: error },
+    );
+  }
 }

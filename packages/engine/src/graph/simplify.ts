@@ -49,7 +49,7 @@ export function simplify(graph: Graph): Graph {
     const key = `${JSON.stringify(node.operation, exactNumbers)}(${inputs.map(idOf)})${node.outputs.map((o) => `${o.dtype}[${o.shape}]`)}`;
     let target = known.get(key);
     if (target === undefined) {
-      target = makeNode(node.operation, inputs, node.outputs);
+      target = makeNode(node.operation, inputs, node.outputs, node.source);
       known.set(key, target);
     }
     const made = target;

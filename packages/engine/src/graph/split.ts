@@ -33,7 +33,8 @@ export function splitGraph(graph: Graph, lateInputs: readonly string[]): SplitGr
     const existing = mapped.get(value);
     if (existing !== undefined) return existing;
     if (value.node.operation.op === 'reshape' && !lateNodes.has(value.node)) {
-      const repeated = makeNode(value.node.operation, [keep(value.node.inputs[0]!)], value.node.outputs);
+      const { operation, inputs, outputs, source } = value.node;
+      const repeated = makeNode(operation, [keep(inputs[0]!)], outputs, source);
       mapped.set(value, repeated.outputs[0]!);
       return repeated.outputs[0]!;
     }
@@ -49,7 +50,7 @@ export function splitGraph(graph: Graph, lateInputs: readonly string[]): SplitGr
     const inputs = node.inputs.map((value) =>
       value.kind === 'result' && lateNodes.has(value.node) ? mapped.get(value)! : keep(value),
     );
-    const copy = makeNode(node.operation, inputs, node.outputs);
+    const copy = makeNode(node.operation, inputs, node.outputs, node.source);
     node.outputs.forEach((output, i) => mapped.set(output, copy.outputs[i]!));
   }
   const outputs = [...graph.outputs];

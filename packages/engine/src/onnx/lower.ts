@@ -15,6 +15,8 @@ export interface LoweredProgram {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly nodeCount: number;
+  /** Lines of the model by the names of the ONNX nodes they led to; not in `model`, so that equal programs are equal bytes. */
+  readonly sources: ReadonlyMap<string, string>;
 }
 
 const UNARY: Readonly<Record<UnaryOperation, string>> = {
@@ -64,6 +66,8 @@ class Lowering {
   private readonly names = new Map<Value, string>();
   private readonly shared = new Map<string, string>();
   private readonly usedInputs = new Map<string, OnnxValue>();
+  private readonly sources = new Map<string, string>();
+  private source: string | undefined;
   private counter = 0;
 
   constructor(private readonly graph: Graph) {}
@@ -76,6 +80,7 @@ class Lowering {
       else copies.push([value, name]);
     }
     for (const node of this.graph.nodes) this.lower(node);
+    this.source = undefined;
     for (const [value, name] of copies) this.emit('Identity', [this.nameOf(value)], [name]);
     const outputs = [...this.graph.outputs].map(([name, value]) => onnxValue(name, value.shape, value.dtype));
     const model = encodeModel({
@@ -89,11 +94,13 @@ class Lowering {
       inputs: [...this.usedInputs.keys()],
       outputs: [...this.graph.outputs.keys()],
       nodeCount: this.nodes.length,
+      sources: this.sources,
     };
   }
 
   private lower(node: Node): void {
     const { operation } = node;
+    this.source = node.source;
     const inputs = node.inputs.map((value) => this.nameOf(value));
     const outputs = node.outputs.map((value) => this.nameOf(value));
     const shape = node.outputs[0]!.shape;
@@ -194,7 +201,9 @@ class Lowering {
     attributes?: Record<string, AttributeValue>,
     domain?: string,
   ): void {
-    this.nodes.push({ opType, input, output, attributes, domain });
+    const name = `${opType}_${this.nodes.length}`;
+    if (this.source !== undefined) this.sources.set(name, this.source);
+    this.nodes.push({ name, opType, input, output, attributes, domain });
   }
 
   private nameOf(value: Value): string {

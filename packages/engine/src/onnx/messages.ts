@@ -21,6 +21,7 @@ const SCHEMA: protobuf.INamespace = {
       fields: {
         input: { rule: 'repeated', type: 'string', id: 1 },
         output: { rule: 'repeated', type: 'string', id: 2 },
+        name: { type: 'string', id: 3 },
         opType: { type: 'string', id: 4 },
         attribute: { rule: 'repeated', type: 'AttributeProto', id: 5 },
         domain: { type: 'string', id: 7 },
@@ -71,6 +72,7 @@ export type AttributeValue =
   | { readonly ints: readonly number[] };
 
 export interface OnnxNode {
+  readonly name: string;
   readonly opType: string;
   readonly input: readonly string[];
   readonly output: readonly string[];
@@ -121,7 +123,8 @@ export function encodeModel(model: OnnxModel): Uint8Array {
       producerName: 'clipyard',
       graph: {
         name: 'program',
-        node: model.nodes.map(({ opType, input, output, attributes = {}, domain = '' }) => ({
+        node: model.nodes.map(({ name, opType, input, output, attributes = {}, domain = '' }) => ({
+          name,
           opType,
           input,
           output,

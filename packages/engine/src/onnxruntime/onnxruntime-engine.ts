@@ -22,7 +22,8 @@ import { record } from '../graph/recorder.js';
 import { simplify } from '../graph/simplify.js';
 import { splitGraph } from '../graph/split.js';
 import { checkMemory, isOutOfMemory, outOfMemory } from '../memory-limit.js';
-import { lowerToOnnx } from '../onnx/lower.js';
+import { type LoweredProgram, lowerToOnnx } from '../onnx/lower.js';
+import { madeAt } from '../onnx/made-at.js';
 import { OrtRuntime } from './runtime.js';
 import { newArray, Session } from './session.js';
 
@@ -36,6 +37,13 @@ export interface OnnxRuntimeOptions {
 interface OpenSession {
   run(given: Buffers, wanted: Buffers): Promise<Record<string, TypedArray>>;
   dispose(): Promise<void>;
+}
+
+/** What errors tell of a program. */
+interface ProgramFacts {
+  readonly name: string;
+  readonly cost: GraphCost;
+  readonly sources: LoweredProgram['sources'];
 }
 
 /** A session and how many programs use it. */
@@ -141,10 +149,11 @@ export class OnnxRuntimeEngine implements Engine {
   private async open(graph: Graph, name: string, start: number): Promise<OpenSession> {
     const cost = costOf(graph);
     checkMemory(name, cost);
-    const { model, inputs, outputs } = lowerToOnnx(graph);
+    const { model, inputs, outputs, sources } = lowerToOnnx(graph);
+    const about: ProgramFacts = { name, cost, sources };
     const key = createHash('sha256').update(model).digest('hex');
     let seconds = (performance.now() - start) / 1000;
-    const { shared, reused } = await this.inTurn(name, cost, 'compiling', async () => {
+    const { shared, reused } = await this.inTurn(about, 'compiling', async () => {
       const known = this.sessions.get(key);
       if (known !== undefined) {
         known.users++;
@@ -164,12 +173,12 @@ export class OnnxRuntimeEngine implements Engine {
     let disposed = false;
     return {
       run: (given, wanted) =>
-        this.inTurn(name, cost, 'running', () => {
+        this.inTurn(about, 'running', () => {
           if (disposed) throw new ClipyardError('engine_failed', `\`${name}\` has been disposed of`);
           return shared.session.run(given, wanted, this.runOptions);
         }),
       dispose: () =>
-        this.inTurn(name, cost, 'disposing of', async () => {
+        this.inTurn(about, 'disposing of', async () => {
           if (disposed) return;
           disposed = true;
           if (--shared.users > 0) return;
@@ -180,7 +189,7 @@ export class OnnxRuntimeEngine implements Engine {
   }
 
   /** Runs `work` after all calls before it. Throws `engine_failed` or `engine_out_of_memory` for what ONNX Runtime says. */
-  private inTurn<T>(program: string, cost: GraphCost, what: string, work: () => T | Promise<T>): Promise<T> {
+  private inTurn<T>({ name, cost, sources }: ProgramFacts, what: string, work: () => T | Promise<T>): Promise<T> {
     const result = this.last.then(async () => {
       if (this.closed) throw new ClipyardError('engine_failed', 'The engine is closed');
       try {
@@ -188,9 +197,11 @@ export class OnnxRuntimeEngine implements Engine {
       } catch (error) {
         if (error instanceof ClipyardError) throw error;
         const { message } = error as Error;
-        if (isOutOfMemory(message)) throw outOfMemory(program, cost, message, error);
-        const reason = this.closed ? 'The engine was closed' : `ONNX Runtime failed: ${message}`;
-        throw new ClipyardError('engine_failed', `${reason} (${what} \`${program}\`)`, { cause: error });
+        if (isOutOfMemory(message)) throw outOfMemory(name, cost, message, error);
+        const reason = this.closed
+          ? 'The engine was closed'
+          : `ONNX Runtime failed: ${message}${madeAt(message, sources)}`;
+        throw new ClipyardError('engine_failed', `${reason} (${what} \`${name}\`)`, { cause: error });
       }
     });
     this.last = result.catch(() => {});
