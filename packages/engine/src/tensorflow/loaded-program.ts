@@ -57,14 +57,16 @@ export class LoadedProgram {
 
   private execute(tensors: (number | undefined)[], own: Set<number>): void {
     const { binding, stop } = this;
-    for (const { op, attributes, inputs, outputs, free } of this.program.steps) {
+    for (const { op, attributes, inputs, outputs, free, source } of this.program.steps) {
       if (Atomics.load(stop, 0) !== 0) throw new Error(STOPPED);
       const ids = inputs.map((slot) => tensors[slot]!);
       let made: { id: number }[];
       try {
         made = binding.executeOp(op, attributes, ids, outputs.length);
       } catch (error) {
-        throw new Error(`${op}: ${(error as Error).message}`, { cause: error });
+        const where = source === undefined ? op : `${op}, made at ${source}`;
+        const message = (error as Error).message.replace(/^Invalid TF_Status: \d+\s*Message: /, '');
+        throw new Error(`${message} (${where})`, { cause: error });
       }
       for (let i = 0; i < outputs.length; i++) {
         const { id } = made[i]!;

@@ -13,6 +13,8 @@ export interface Step {
   readonly outputs: readonly Slot[];
   /** Slots whose last use this is. */
   readonly free: Slot[];
+  /** The line of the model that it comes from. */
+  readonly source?: string | undefined;
 }
 
 export interface SlotOf {
@@ -89,6 +91,7 @@ class Lowering {
   private readonly inputs = new Map<string, SlotOf>();
   private readonly slotsOf = new Map<Value, Slot>();
   private readonly shared = new Map<string, Slot>();
+  private source: string | undefined;
   private slots = 0;
 
   constructor(private readonly graph: Graph) {}
@@ -120,6 +123,7 @@ class Lowering {
 
   private lower(node: Node): void {
     const { operation } = node;
+    this.source = node.source;
     const result = node.outputs[0]!;
     const { shape, dtype } = result;
     const constant = operation.op === 'fill' && sizeOf(shape) <= MAX_CONSTANT_FILL;
@@ -272,7 +276,7 @@ class Lowering {
   }
 
   private emit(op: string, attributes: Attribute[], inputs: readonly Slot[], outputs: readonly Slot[]): void {
-    this.steps.push({ op, attributes, inputs, outputs, free: [] });
+    this.steps.push({ op, attributes, inputs, outputs, free: [], source: this.source });
   }
 
   private slotOf(value: Value): Slot {
