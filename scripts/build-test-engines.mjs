@@ -1,6 +1,6 @@
 /**
- * Set-up of a test run: builds the tensorflow engine once for this checkout, from PyPI's wheel, and tells the tests where
- * it lies, or why it could not be built: they are skipped then, with that reason.
+ * Set-up of a test run: in CI, builds the tensorflow engine once for this checkout, from PyPI's wheel of 270 MB, and tells
+ * the tests where it lies, or why it could not be built: they are skipped then, with that reason.
  */
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -20,6 +20,7 @@ export default async function setup(project) {
 async function built() {
   await mkdir(ENGINES, { recursive: true });
   if (await isThere()) return { enginesDir: ENGINES };
+  if (!process.env.CI) return { missing: 'the tensorflow engine is built for tests in CI only: CI=true npm test' };
   await lock();
   try {
     if (!(await isThere())) await build();

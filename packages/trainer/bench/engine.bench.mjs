@@ -1,12 +1,13 @@
 /**
  * The product's train step against PyTorch on this machine: encode, gather, tiled loss, backward, AdamW.
  *
- *     PYTHON=… npm run bench -- engine [--only small|real] [--rounds N] [--smoke]
+ *     PYTHON=… npm run bench -- engine [--only small|real] [--rounds N] [--engines DIR] [--smoke]
  *
  * Each side is a process of its own; they take turns, a few steps at a time, so that a change of the machine's speed
  * meets all of them. The arithmetic is the same: both prune the last block to the rows that are read, and the losses of
  * the first steps must agree. A ratio is the median over rounds of PyTorch's time (the faster of eager and compiled)
- * over ours: above 1 we are faster. Without PYTHON (scripts/reference/setup.sh) only our own times are printed.
+ * over ours: above 1 we are faster. Without PYTHON (scripts/reference/setup.sh) only our own times are printed. With
+ * --engines, where `clipyard engines build tensorflow` put it, the tensorflow engine takes part at 2 threads.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,7 +17,12 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const { values: flags } = parseArgs({
-  options: { only: { type: 'string' }, rounds: { type: 'string' }, smoke: { type: 'boolean', default: false } },
+  options: {
+    only: { type: 'string' },
+    rounds: { type: 'string' },
+    engines: { type: 'string' },
+    smoke: { type: 'boolean', default: false },
+  },
 });
 const python = process.env.PYTHON;
 const reference = fileURLToPath(new URL('../../../scripts/reference/', import.meta.url));
@@ -106,27 +112,34 @@ const median = (values) => {
 function sidesOf(setting) {
   const { model, batch, micro, threads, warmup, compiled } = setting;
   const common = { model, batch, micro, threads, warmup, adamw: ADAMW };
-  const ours = new Side('clipyard', process.execPath, [
-    participant,
-    JSON.stringify({ ...common, engine: 'onnxruntime' }),
-  ]);
-  if (python === undefined) return [ours];
+  const clipyard = (name, options) =>
+    new Side(name, process.execPath, [participant, JSON.stringify({ ...common, ...options })]);
+  const ours = [clipyard('clipyard', { engine: 'onnxruntime' })];
+  if (flags.engines !== undefined && compiled && threads === 2) {
+    ours.push(clipyard('clipyard, tensorflow', { engine: 'tensorflow', enginesDir: flags.engines }));
+  }
+  if (python === undefined) return ours;
   const torch = (name, options) =>
     new Side(name, python, ['torch_step.py', JSON.stringify({ ...common, prune: true, ...options })], reference);
   return [
-    ours,
+    ...ours,
     torch('PyTorch eager', { compile: false }),
     ...(compiled ? [torch('PyTorch compiled', { compile: true })] : []),
   ];
 }
 
 /** Ratio to the faster of the others, round by round. */
-function ratiosOf([ours, ...others]) {
+function ratiosOf(sides) {
+  const [ours] = sides;
+  const others = sides.filter(({ name }) => name.startsWith('PyTorch'));
   if (others.length === 0) return undefined;
   const best = others.reduce((a, b) => (median(b.times) < median(a.times) ? b : a));
+  const speedOver = (other, side) => median(side.times.map((ms, round) => other.times[round] / ms));
+  const tensorflow = sides.find(({ name }) => name.endsWith('tensorflow'));
   const leanest = Math.min(...others.map(({ last }) => last.rssMib));
   return {
-    speed: median(ours.times.map((ms, round) => best.times[round] / ms)),
+    speed: speedOver(best, ours),
+    tensorflow: tensorflow && speedOver(best, tensorflow),
     memory: leanest / ours.last.rssMib,
   };
 }
@@ -182,6 +195,7 @@ for (const setting of settings) {
   if (found === undefined) continue;
   ratios[setting.key] = Number(found.speed.toFixed(3));
   ratios[`${setting.key}_memory`] = Number(found.memory.toFixed(2));
+  if (found.tensorflow !== undefined) ratios[`${setting.key}_tensorflow`] = Number(found.tensorflow.toFixed(3));
   console.log(`${found.speed.toFixed(2)} x the speed of PyTorch, ${(1 / found.memory).toFixed(2)} x its memory`);
 }
 if (python === undefined) console.log('\nPYTHON is not set: no comparison (scripts/reference/setup.sh makes one)');
