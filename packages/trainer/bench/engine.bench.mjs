@@ -12,6 +12,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -116,7 +117,7 @@ function sidesOf(setting) {
     new Side(name, process.execPath, [participant, JSON.stringify({ ...common, ...options })]);
   const ours = [clipyard('clipyard', { engine: 'onnxruntime' })];
   if (flags.engines !== undefined && compiled && threads === 2) {
-    ours.push(clipyard('clipyard, tensorflow', { engine: 'tensorflow', enginesDir: flags.engines }));
+    ours.push(clipyard('clipyard, tensorflow', { engine: 'tensorflow', enginesDir: resolve(flags.engines) }));
   }
   if (python === undefined) return ours;
   const torch = (name, options) =>
