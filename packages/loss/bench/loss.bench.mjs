@@ -3,6 +3,7 @@
  * differentiated automatically. The whole matrix is measured at a smaller size, and compared there and per logit.
  * `--smoke` runs everything at a hundredth of the size. Collectives are copies: this measures the engine's part.
  */
+import { execFileSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { openEngine, tf } from '@clipyard/engine';
 import { compileContrastiveLoss } from '@clipyard/loss';
@@ -116,9 +117,19 @@ async function wholeMatrix({ localRows: b, globalRows: B }) {
   return result;
 }
 
-const full = await tiled(FULL);
-const small = await tiled(SMALL);
-const whole = await wholeMatrix(SMALL);
+/** Each in a process of its own: memory that one left behind would hide what the next takes. */
+const PARTS = { full: () => tiled(FULL), small: () => tiled(SMALL), whole: () => wholeMatrix(SMALL) };
+const part = process.argv.find((argument) => Object.hasOwn(PARTS, argument));
+if (part !== undefined) {
+  console.log(JSON.stringify(await PARTS[part]()));
+  process.exit();
+}
+const inChild = (name) =>
+  JSON.parse(execFileSync(process.execPath, [...process.argv.slice(1), name], { encoding: 'utf8' }));
+
+const full = inChild('full');
+const small = inChild('small');
+const whole = inChild('whole');
 const logitsOf = ({ localRows, globalRows }) => localRows * globalRows;
 const row = ({ localRows, globalRows }, { seconds, mib }) => ({
   local: localRows,
