@@ -5,6 +5,7 @@ import { AdvisoryLock } from './advisory-lock.js';
 import { Prisma, PrismaClient } from './generated/client.js';
 import { Listener } from './listener.js';
 import { createRepositories, type Repositories } from './repositories/repositories.js';
+import { SteadyClient } from './steady-client.js';
 
 export interface DatabaseOptions {
   readonly url: string;
@@ -21,6 +22,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const adapter = new PrismaPg({
     connectionString: options.url,
+    Client: SteadyClient,
     max: options.connections ?? 10,
     connectionTimeoutMillis: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
   });

@@ -3,7 +3,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ClipyardError } from '@clipyard/contracts';
-import pg from 'pg';
+import type pg from 'pg';
+import { SteadyClient } from './steady-client.js';
 
 /** The key under which Prisma's own commands take turns, so that ours take turns with them. */
 const PRISMA_LOCK = 72707369;
@@ -45,7 +46,7 @@ async function readMigrations(): Promise<Migration[]> {
  */
 export async function migrate(databaseUrl: string): Promise<readonly string[]> {
   const migrations = await readMigrations();
-  const client = new pg.Client({ connectionString: databaseUrl });
+  const client = new SteadyClient({ connectionString: databaseUrl });
   try {
     await client.connect();
     await client.query('SELECT pg_advisory_lock($1)', [PRISMA_LOCK]);

@@ -2,6 +2,7 @@ import { ClipyardError } from '@clipyard/contracts';
 import { createPostgresBackend, type Job, Queue, runMigrations, Worker, type WorkerOptions, withBackend } from 'bullmq';
 import { Redis } from 'ioredis';
 import pg from 'pg';
+import { SteadyClient } from './steady-client.js';
 
 /** Redis when `redisUrl` is given, else Postgres. */
 export interface BackendChoice {
@@ -13,8 +14,12 @@ export interface QueueBackend {
   readonly kind: 'redis' | 'postgres';
   createQueue(name: string): Queue;
   createWorker(name: string, process: (job: Job) => Promise<void>, options: Omit<WorkerOptions, 'connection'>): Worker;
+  /** After its queues and workers have been closed. */
+  close(): Promise<void>;
 }
 
+/** BullMQ's schema in Postgres. */
+const SCHEMA = 'bullmq';
 /** Keys of ours in a Redis that others may use too. */
 const REDIS_PREFIX = 'clipyard';
 /** Time to connect to Redis, ms. */
@@ -47,14 +52,15 @@ async function redisBackend(url: string): Promise<QueueBackend> {
     createQueue: (name) => new Queue(name, { connection, prefix: REDIS_PREFIX }),
     createWorker: (name, process, options) =>
       new Worker(name, process, { connection, prefix: REDIS_PREFIX, ...options }),
+    close: async () => {},
   };
 }
 
 async function postgresBackend(url: string): Promise<QueueBackend> {
-  const client = new pg.Client({ connectionString: url });
+  const client = new SteadyClient({ connectionString: url });
   try {
     await client.connect();
-    await runMigrations(client, 'bullmq');
+    await runMigrations(client, SCHEMA);
   } catch (error) {
     throw new ClipyardError(
       'database_unavailable',
@@ -67,11 +73,24 @@ async function postgresBackend(url: string): Promise<QueueBackend> {
     await client.end();
   }
   const OnPostgres = withBackend(createPostgresBackend);
-  const connection = { connectionString: url, max: 2 };
+  const pools: pg.Pool[] = [];
+  // One client listens for as long as its queue or worker lives; BullMQ's statements name no schema.
+  const newPool = (): pg.Pool => {
+    const pool = new pg.Pool({
+      connectionString: url,
+      max: 3,
+      keepAlive: true,
+      options: `-c search_path=${SCHEMA}`,
+      Client: SteadyClient,
+    });
+    pools.push(pool);
+    return pool;
+  };
   return {
     kind: 'postgres',
-    createQueue: (name) => new OnPostgres.Queue(name, { connection }) as unknown as Queue,
+    createQueue: (name) => new OnPostgres.Queue(name, { connection: newPool() }) as unknown as Queue,
     createWorker: (name, process, options) =>
-      new OnPostgres.Worker(name, process, { connection, ...options }) as unknown as Worker,
+      new OnPostgres.Worker(name, process, { connection: newPool(), ...options }) as unknown as Worker,
+    close: async () => void (await Promise.all(pools.map((pool) => pool.end()))),
   };
 }

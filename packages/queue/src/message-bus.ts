@@ -129,6 +129,7 @@ export class MessageBus {
   async #close(): Promise<void> {
     await Promise.all([...this.#subscriptions].map((subscription) => subscription.close()));
     await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+    await this.#backend.close();
   }
 
   /** BullMQ waits for a store that is out of reach as long as it takes; callers of ours want to know. */
