@@ -71,8 +71,9 @@ class Transformer(nn.Module):
 
 
 class Visual(nn.Module):
-    def __init__(self, embed: int, quick: bool, prune: bool, image_size, layers, width, patch_size, head_width=64):
+    def __init__(self, embed: int, quick: bool, prune: bool, image_size, layers, width, patch_size, head_width=64, mlp_ratio=4):
         super().__init__()
+        assert mlp_ratio == 4, "hidden layers are four times as wide"
         self.prune = prune
         self.conv1 = nn.Conv2d(3, width, patch_size, patch_size, bias=False)
         self.class_embedding = nn.Parameter(torch.empty(width))

@@ -1,6 +1,6 @@
 import assert from 'node:assert';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { checkInputs, checkOutputs } from './check-buffers.js';
+import { compiledProgram, selectSpecs, stagedProgram } from './compiled-program.js';
 import type {
   Buffers,
   CompileOptions,
@@ -29,17 +29,10 @@ export class CpuEngine implements Engine {
 
   async compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program> {
     const outputs = trial(options.name, fn, inputs);
-    return {
-      name: options.name,
-      inputs,
-      outputs,
-      run: async (given, targets) => {
-        checkInputs(options.name, inputs, given);
-        checkOutputs(options.name, outputs, targets);
-        return evaluate(fn, inputs, given, targets);
-      },
+    return compiledProgram({ name: options.name, inputs }, outputs, {
+      run: async (given, targets) => evaluate(fn, inputs, given, targets),
       dispose: async () => {},
-    };
+    });
   }
 
   async compileStaged(
@@ -49,34 +42,22 @@ export class CpuEngine implements Engine {
     options: CompileOptions,
   ): Promise<StagedProgram> {
     const outputs = trial(options.name, fn, inputs);
-    const lateInputs = Object.fromEntries(late.map((name) => [name, inputs[name]!]));
-    const earlyInputs = Object.fromEntries(Object.entries(inputs).filter(([name]) => !late.includes(name)));
     const lateNames = dependents(fn, inputs, late);
-    let begun: Buffers | undefined;
-    const pick = (specs: Specs, wanted: boolean): Specs =>
-      Object.fromEntries(Object.entries(specs).filter(([name]) => lateNames.has(name) === wanted));
     const filter = (results: Record<string, TypedArray>, wanted: boolean) =>
       Object.fromEntries(Object.entries(results).filter(([name]) => lateNames.has(name) === wanted));
-    const [earlyOutputs, lateOutputs] = [pick(outputs, false), pick(outputs, true)];
-    return {
-      name: options.name,
-      inputs,
-      earlyOutputs,
-      lateOutputs,
-      begin: async (given, targets) => {
-        checkInputs(options.name, earlyInputs, given);
-        checkOutputs(options.name, earlyOutputs, targets);
-        begun = given;
-        return filter(evaluate(fn, inputs, { ...given, ...zeros(lateInputs) }, targets), false);
+    const unknown = zeros(selectSpecs(inputs, (name) => late.includes(name)));
+    return stagedProgram(
+      { name: options.name, inputs, late },
+      {
+        earlyOutputs: selectSpecs(outputs, (name) => !lateNames.has(name)),
+        lateOutputs: selectSpecs(outputs, (name) => lateNames.has(name)),
       },
-      finish: async (given, targets) => {
-        assert(begun !== undefined, 'finish before begin');
-        checkInputs(options.name, lateInputs, given);
-        checkOutputs(options.name, lateOutputs, targets);
-        return filter(evaluate(fn, inputs, { ...begun, ...given }, targets), true);
+      {
+        begin: async (given, targets) => filter(evaluate(fn, inputs, { ...given, ...unknown }, targets), false),
+        finish: async (begun, given, targets) => filter(evaluate(fn, inputs, { ...begun, ...given }, targets), true),
+        dispose: async () => {},
       },
-      dispose: async () => {},
-    };
+    );
   }
 
   allocate<D extends DType>(dtype: D, length: number): D extends 'float32' ? Float32Array : Int32Array {

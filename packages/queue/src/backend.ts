@@ -1,8 +1,8 @@
 import { ClipyardError } from '@clipyard/contracts';
+import { dropUnheardErrors } from '@clipyard/runtime';
 import { createPostgresBackend, type Job, Queue, runMigrations, Worker, type WorkerOptions, withBackend } from 'bullmq';
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { SteadyClient } from './steady-client.js';
 
 /** Redis when `redisUrl` is given, else Postgres. */
 export interface BackendChoice {
@@ -18,6 +18,8 @@ export interface QueueBackend {
   close(): Promise<void>;
 }
 
+/** BullMQ stops listening to a client before it ends it, and its pool listens to idle ones only. */
+const SteadyClient = dropUnheardErrors(pg.Client);
 /** BullMQ's schema in Postgres. */
 const SCHEMA = 'bullmq';
 /** Keys of ours in a Redis that others may use too. */

@@ -9,3 +9,4 @@ export { type RetryOptions, retry } from './retry.js';
 export { onSignals, type SignalOptions } from './signals.js';
 export { sleep } from './sleep.js';
 export { abortable, type Timeout, withTimeout } from './timeout.js';
+export { dropUnheardErrors } from './unheard-errors.js';

@@ -16,6 +16,7 @@ import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { resolveModelConfig } from '@clipyard/model';
 
 const { values: flags } = parseArgs({
   options: {
@@ -29,18 +30,11 @@ const python = process.env.PYTHON;
 const reference = fileURLToPath(new URL('../../../scripts/reference/', import.meta.url));
 const participant = fileURLToPath(new URL('./step-participant.mjs', import.meta.url));
 
-const tower = (width, layers, heads) => ({ width, layers, heads });
 const SMALL = {
   embed_dim: 128,
   quick_gelu: true,
   vision_cfg: { image_size: 32, layers: 4, width: 128, patch_size: 8, head_width: 32 },
-  text_cfg: { context_length: 32, vocab_size: 1024, ...tower(128, 4, 4) },
-};
-const VIT_B_32 = {
-  embed_dim: 512,
-  quick_gelu: false,
-  vision_cfg: { image_size: 224, layers: 12, width: 768, patch_size: 32 },
-  text_cfg: { context_length: 77, vocab_size: 49408, ...tower(512, 12, 8) },
+  text_cfg: { context_length: 32, vocab_size: 1024, width: 128, heads: 4, layers: 4 },
 };
 const ADAMW = { lr: 1e-3, betas: [0.9, 0.98], eps: 1e-6, weightDecay: 0.2 };
 
@@ -61,12 +55,12 @@ const small = [1, 2].flatMap((threads) =>
     compiled: true,
   })),
 );
+const realSize = flags.smoke ? { batch: 4, micro: 2 } : { batch: 64, micro: 16 };
 const real = {
-  name: 'ViT-B/32, batch 64, micro-batch 16',
+  name: `ViT-B/32, batch ${realSize.batch}, micro-batch ${realSize.micro}`,
   key: 'vit_b_32',
-  model: VIT_B_32,
-  batch: flags.smoke ? 4 : 64,
-  micro: flags.smoke ? 2 : 16,
+  model: resolveModelConfig({ preset: 'ViT-B-32' }),
+  ...realSize,
   threads: Math.min(2, availableParallelism()),
   rounds: Number(flags.rounds ?? (flags.smoke ? 1 : 3)),
   steps: 1,

@@ -1,8 +1,7 @@
-import assert from 'node:assert';
 import { createHash } from 'node:crypto';
 import { ClipyardError } from '@clipyard/contracts';
-import { checkInputs, checkOutputs } from '../check-buffers.js';
 import type { OnCompile } from '../compile-report.js';
+import { compiledProgram, type Runnable, selectSpecs, specsOf, stagedProgram } from '../compiled-program.js';
 import type {
   Buffers,
   CompileOptions,
@@ -12,7 +11,6 @@ import type {
   Specs,
   StagedProgram,
   TensorFunction,
-  TypedArray,
 } from '../engine.js';
 import { installGradients } from '../gradients.js';
 import { costOf, type GraphCost } from '../graph/cost.js';
@@ -31,12 +29,6 @@ export interface OnnxRuntimeOptions {
   /** Threads of one run. */
   readonly threads: number;
   readonly onCompile?: OnCompile;
-}
-
-/** One program's use of a session, which runs in turn with the engine's others. */
-interface OpenSession {
-  run(given: Buffers, wanted: Buffers): Promise<Record<string, TypedArray>>;
-  dispose(): Promise<void>;
 }
 
 /** What errors tell of a program. */
@@ -74,18 +66,7 @@ export class OnnxRuntimeEngine implements Engine {
     const graph = simplify(record(options.name, fn, inputs));
     checkInPlace(graph, options.inPlace ?? {});
     const session = await this.open(graph, options.name, start);
-    const outputSpecs = specsOf(graph.outputs);
-    return {
-      name: options.name,
-      inputs,
-      outputs: outputSpecs,
-      run: async (given, outputs = {}) => {
-        checkInputs(options.name, inputs, given);
-        checkOutputs(options.name, outputSpecs, outputs);
-        return session.run(given, outputs);
-      },
-      dispose: () => session.dispose(),
-    };
+    return compiledProgram({ name: options.name, inputs }, specsOf(graph.outputs), session);
   }
 
   async compileStaged(
@@ -99,35 +80,22 @@ export class OnnxRuntimeEngine implements Engine {
     const first = await this.open(early, `${options.name} (begin)`, start);
     const second = await this.open(rest, `${options.name} (finish)`, performance.now());
     const keptBuffers: Buffers = Object.fromEntries([...kept].map(([name, value]) => [name, newArray(value)]));
-    const earlyNames = [...early.outputs.keys()].filter((name) => !kept.has(name));
-    const lateInputs = Object.fromEntries(late.map((name) => [name, inputs[name]!]));
-    const earlyInputs = Object.fromEntries(Object.entries(inputs).filter(([name]) => !late.includes(name)));
-    const earlyOutputs = Object.fromEntries(earlyNames.map((name) => [name, specOf(early.outputs.get(name)!)]));
-    const lateOutputs = specsOf(rest.outputs);
-    let begun: Buffers | undefined;
-    return {
-      name: options.name,
-      inputs,
-      earlyOutputs,
-      lateOutputs,
-      begin: async (given, outputs = {}) => {
-        checkInputs(options.name, earlyInputs, given);
-        checkOutputs(options.name, earlyOutputs, outputs);
-        begun = given;
-        const results = await first.run(given, { ...outputs, ...keptBuffers });
-        return Object.fromEntries(earlyNames.map((name) => [name, results[name]!]));
+    const earlyOutputs = selectSpecs(specsOf(early.outputs), (name) => !kept.has(name));
+    return stagedProgram(
+      { name: options.name, inputs, late },
+      { earlyOutputs, lateOutputs: specsOf(rest.outputs) },
+      {
+        begin: async (given, outputs) => {
+          const results = await first.run(given, { ...outputs, ...keptBuffers });
+          return Object.fromEntries(Object.keys(earlyOutputs).map((name) => [name, results[name]!]));
+        },
+        finish: (begun, given, outputs) => second.run({ ...begun, ...keptBuffers, ...given }, outputs),
+        dispose: async () => {
+          await first.dispose();
+          await second.dispose();
+        },
       },
-      finish: async (given, outputs = {}) => {
-        assert(begun !== undefined, 'finish before begin');
-        checkInputs(options.name, lateInputs, given);
-        checkOutputs(options.name, lateOutputs, outputs);
-        return second.run({ ...begun, ...keptBuffers, ...given }, outputs);
-      },
-      dispose: async () => {
-        await first.dispose();
-        await second.dispose();
-      },
-    };
+    );
   }
 
   allocate<D extends DType>(dtype: D, length: number): D extends 'float32' ? Float32Array : Int32Array {
@@ -145,8 +113,8 @@ export class OnnxRuntimeEngine implements Engine {
     this.runtime.releaseRunOptions(this.runOptions);
   }
 
-  /** `start`: when compiling began, by `performance.now`. */
-  private async open(graph: Graph, name: string, start: number): Promise<OpenSession> {
+  /** One program's use of a session. `start`: when compiling began, by `performance.now`. */
+  private async open(graph: Graph, name: string, start: number): Promise<Runnable> {
     const cost = costOf(graph);
     checkMemory(name, cost);
     const { model, inputs, outputs, sources } = lowerToOnnx(graph);
@@ -208,7 +176,3 @@ export class OnnxRuntimeEngine implements Engine {
     return result;
   }
 }
-
-const specOf = ({ shape, dtype }: Value) => ({ shape, dtype: dtype as DType });
-const specsOf = (values: ReadonlyMap<string, Value>): Specs =>
-  Object.fromEntries([...values].map(([name, value]) => [name, specOf(value)]));

@@ -1,9 +1,7 @@
-import assert from 'node:assert';
 import { ClipyardError } from '@clipyard/contracts';
-import { checkInputs, checkOutputs } from '../check-buffers.js';
 import type { OnCompile } from '../compile-report.js';
+import { compiledProgram, type Runnable, selectSpecs, specsOf, stagedProgram } from '../compiled-program.js';
 import type {
-  Buffers,
   CompileOptions,
   DType,
   Engine,
@@ -15,7 +13,7 @@ import type {
 } from '../engine.js';
 import { installGradients } from '../gradients.js';
 import { costOf, type GraphCost } from '../graph/cost.js';
-import type { Graph, Value } from '../graph/graph.js';
+import type { Graph } from '../graph/graph.js';
 import { checkInPlace } from '../graph/in-place.js';
 import { record } from '../graph/recorder.js';
 import { simplify } from '../graph/simplify.js';
@@ -31,10 +29,8 @@ export interface TensorFlowOptions extends ThreadOptions {
 let programs = 0;
 
 /** A program in TensorFlow's thread. */
-interface Loaded {
+interface Loaded extends Runnable {
   readonly id: number;
-  run(given: Buffers, outputs: Buffers): Promise<Record<string, TypedArray>>;
-  dispose(): Promise<void>;
 }
 
 /** Records functions on this thread and evaluates their graphs on TensorFlow's, so that the event loop never waits. */
@@ -69,18 +65,7 @@ export class TensorFlowEngine implements Engine {
     const graph = simplify(record(options.name, fn, inputs));
     checkInPlace(graph, options.inPlace ?? {});
     const program = await this.load(graph, options.name, [], undefined);
-    const outputSpecs = specsOf(graph.outputs);
-    return {
-      name: options.name,
-      inputs,
-      outputs: outputSpecs,
-      run: async (given, outputs = {}) => {
-        checkInputs(options.name, inputs, given);
-        checkOutputs(options.name, outputSpecs, outputs);
-        return program.run(given, outputs);
-      },
-      dispose: () => program.dispose(),
-    };
+    return compiledProgram({ name: options.name, inputs }, specsOf(graph.outputs), program);
   }
 
   async compileStaged(
@@ -92,34 +77,19 @@ export class TensorFlowEngine implements Engine {
     const { early, late: rest, kept } = splitGraph(simplify(record(options.name, fn, inputs)), late);
     const first = await this.load(early, `${options.name} (begin)`, [...kept.keys()], undefined);
     const second = await this.load(rest, `${options.name} (finish)`, [], first.id);
-    const isLate = (name: string): boolean => late.includes(name);
-    const lateInputs = select(inputs, isLate);
-    const earlyInputs = select(inputs, (name) => !isLate(name));
-    const earlyOutputs = select(specsOf(early.outputs), (name) => !kept.has(name));
-    const lateOutputs = specsOf(rest.outputs);
-    let begun: Buffers | undefined;
-    return {
-      name: options.name,
-      inputs,
-      earlyOutputs,
-      lateOutputs,
-      begin: async (given, outputs = {}) => {
-        checkInputs(options.name, earlyInputs, given);
-        checkOutputs(options.name, earlyOutputs, outputs);
-        begun = given;
-        return first.run(given, outputs);
+    const earlyOutputs = selectSpecs(specsOf(early.outputs), (name) => !kept.has(name));
+    return stagedProgram(
+      { name: options.name, inputs, late },
+      { earlyOutputs, lateOutputs: specsOf(rest.outputs) },
+      {
+        begin: (given, outputs) => first.run(given, outputs),
+        finish: (begun, given, outputs) => second.run({ ...begun, ...given }, outputs),
+        dispose: async () => {
+          await second.dispose();
+          await first.dispose();
+        },
       },
-      finish: async (given, outputs = {}) => {
-        assert(begun !== undefined, 'finish before begin');
-        checkInputs(options.name, lateInputs, given);
-        checkOutputs(options.name, lateOutputs, outputs);
-        return second.run({ ...begun, ...given }, outputs);
-      },
-      dispose: async () => {
-        await second.dispose();
-        await first.dispose();
-      },
-    };
+    );
   }
 
   /** Memory that both threads see. */
@@ -192,8 +162,3 @@ const isShared = (array: TypedArray): boolean => array.buffer instanceof SharedA
 
 /** The same values for the other thread; copied unless shared, as a message would copy the whole buffer of a view. */
 const visible = (array: TypedArray): TypedArray => (isShared(array) ? array : array.slice());
-
-const select = (specs: Specs, wanted: (name: string) => boolean): Specs =>
-  Object.fromEntries(Object.entries(specs).filter(([name]) => wanted(name)));
-const specsOf = (values: ReadonlyMap<string, Value>): Specs =>
-  Object.fromEntries([...values].map(([name, { shape, dtype }]) => [name, { shape, dtype: dtype as DType }]));
