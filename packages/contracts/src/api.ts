@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ERRORS } from './errors.js';
-import { runSpecSchema } from './run-spec.js';
+import { runSpecSchema } from './run-spec/run-spec.js';
 import { ATTEMPT_STATES, JOB_STATES, NODE_STATES, RANK_STATES } from './states.js';
 
 /** Resources and requests of the REST API, `/v1`. Times are ISO 8601 in UTC. */

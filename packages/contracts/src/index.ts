@@ -36,6 +36,7 @@ export {
   type SerializedError,
   toProblem,
 } from './errors.js';
+export { fieldProblems } from './field-problems.js';
 export { LIMITS } from './limits.js';
 export type { BlobInfo, BlobStore, Cancellable, Clock, Group, Link, NumericArray, ReduceOperation } from './ports.js';
 export {
@@ -50,17 +51,9 @@ export {
   type RankToWorker,
   type WorkerToRank,
 } from './rank-protocol.js';
-export {
-  type DataSource,
-  dataSourceSchema,
-  type EvaluationTask,
-  fieldProblems,
-  parseRunSpec,
-  type RunSpec,
-  type RunSpecInput,
-  runSpecSchema,
-  worldSizes,
-} from './run-spec.js';
+export { type DataSource, dataSourceSchema } from './run-spec/data-source.js';
+export type { EvaluationTask } from './run-spec/evaluation.js';
+export { parseRunSpec, type RunSpec, type RunSpecInput, runSpecSchema, worldSizes } from './run-spec/run-spec.js';
 export {
   ATTEMPT_STATES,
   ATTEMPT_TRANSITIONS,

@@ -1,5 +1,5 @@
 import type { SerializedError } from './errors.js';
-import type { RunSpec } from './run-spec.js';
+import type { RunSpec } from './run-spec/run-spec.js';
 import type { RankState } from './states.js';
 
 /** Messages between a worker (the agent of a host) and its rank processes. JSON over the child process channel. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ClipyardError, type FieldProblem } from './errors.js';
+import { ClipyardError, type FieldProblem } from '../errors.js';
 import { parseRunSpec } from './run-spec.js';
 
 const SPEC = {

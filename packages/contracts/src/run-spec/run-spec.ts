@@ -1,0 +1,172 @@
+import { z } from 'zod';
+import { ClipyardError, fieldError } from '../errors.js';
+import { fieldProblems } from '../field-problems.js';
+import { checkpointSchema } from './checkpoint.js';
+import { dataSourceSchema } from './data-source.js';
+import { evaluateSchema } from './evaluation.js';
+import { lossSchema } from './loss.js';
+import { modelSchema } from './model.js';
+import { count, positive } from './numbers.js';
+import { optimizerSchema, scheduleSchema } from './optimizer.js';
+import { precisionSchema } from './precision.js';
+import { resourcesSchema, restartsSchema } from './resources.js';
+
+/**
+ * The run spec, version 1: everything that decides what a run computes, stored whole with the job, defaults filled in.
+ * Every field is documented in place; the reference page is made from these descriptions.
+ */
+export const runSpecSchema = z.strictObject({
+  version: z.literal(1).describe('Version of the spec'),
+  name: z
+    .string()
+    .regex(
+      /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$/,
+      'must be 1 to 100 letters, digits, dots, dashes or underscores, and begin with a letter or digit',
+    )
+    .describe('Name of the run, for people; need not be unique'),
+  labels: z.record(z.string().min(1).max(63), z.string().max(255)).default({}).describe('Labels to filter by'),
+  model: modelSchema,
+  data: z
+    .strictObject({
+      train: dataSourceSchema.describe('Training samples'),
+      eval: dataSourceSchema.optional().describe('Evaluation samples; default: none'),
+      evalSamples: positive.max(1_000_000).default(1024).describe('At most this many evaluation samples are used'),
+      augment: z
+        .enum(['none', 'crop'])
+        .default('none')
+        .describe('`crop`: random resized crop of 90 to 100% of the picture'),
+    })
+    .describe('What it is trained on'),
+  batch: z
+    .strictObject({
+      global: positive
+        .max(1_048_576)
+        .describe('Samples a step, over all ranks; never changes with the number of ranks'),
+      micro: positive
+        .max(65_536)
+        .optional()
+        .describe('Samples that a rank encodes at once; default: its whole share. Less memory, more time'),
+    })
+    .describe('Batch sizes, in samples'),
+  duration: z
+    .union(
+      [
+        z.strictObject({ steps: positive.max(1_000_000_000) }),
+        z.strictObject({ epochs: z.number().positive().max(1_000_000) }),
+        z.strictObject({ samples: positive.max(1_000_000_000_000) }),
+      ],
+      'must be exactly one of `steps`, `epochs` and `samples`',
+    )
+    .describe('How long to train: `steps`, `epochs` or `samples`'),
+  optimizer: optimizerSchema,
+  schedule: scheduleSchema,
+  loss: lossSchema,
+  precision: precisionSchema,
+  resources: resourcesSchema,
+  checkpoint: checkpointSchema,
+  evaluate: evaluateSchema,
+  restarts: restartsSchema,
+  seed: count.max(4_294_967_295).default(0).describe('Seed of initialisation, sample order and augmentation'),
+});
+
+export type RunSpec = z.infer<typeof runSpecSchema>;
+export type RunSpecInput = z.input<typeof runSpecSchema>;
+
+/** Validates a run spec and fills in its defaults. Throws `spec_invalid`, `spec_version_unsupported` or `batch_not_divisible` with every wrong field named. */
+export function parseRunSpec(input: unknown): RunSpec {
+  if (typeof input === 'object' && input !== null && 'version' in input && input.version !== 1) {
+    throw fieldError('spec_version_unsupported', {
+      path: 'version',
+      message: 'is not a version that this server reads',
+      value: input.version,
+      remedy: 'Use the number 1, or a server that reads this version.',
+    });
+  }
+  const parsed = runSpecSchema.safeParse(input);
+  if (!parsed.success) {
+    const fields = fieldProblems(parsed.error, input);
+    throw new ClipyardError('spec_invalid', fields.map((f) => `${f.path}: ${f.message}`).join('; '), { fields });
+  }
+  refuseNul(parsed.data, '');
+  checkAcrossFields(parsed.data);
+  return deepFreeze(parsed.data);
+}
+
+/** PostgreSQL cannot store the character NUL. */
+function refuseNul(value: unknown, path: string): void {
+  if (typeof value === 'string') {
+    if (!value.includes('\0')) return;
+    throw fieldError('spec_invalid', {
+      path,
+      message: 'holds the character NUL',
+      value: value.replaceAll('\0', '\ufffd'),
+      remedy: 'Remove it.',
+    });
+  }
+  if (typeof value !== 'object' || value === null) return;
+  for (const [key, inner] of Object.entries(value)) {
+    refuseNul(key, path);
+    refuseNul(inner, path === '' ? key : `${path}.${key}`);
+  }
+}
+
+function checkAcrossFields(spec: RunSpec): void {
+  const { preset, config } = spec.model;
+  if ((preset === undefined) === (config === undefined)) {
+    throw fieldError('spec_invalid', {
+      path: 'model',
+      message: preset === undefined ? 'has neither `preset` nor `config`' : 'has both `preset` and `config`',
+      value: spec.model,
+      remedy: 'Give exactly one of them.',
+    });
+  }
+  const { min, max } = spec.resources.world;
+  if (min > max) {
+    throw fieldError('spec_invalid', {
+      path: 'resources.world.min',
+      message: `is larger than resources.world.max (${max})`,
+      value: min,
+      remedy: 'Make min at most max.',
+    });
+  }
+  if (worldSizes(spec).length === 0) {
+    throw fieldError('batch_not_divisible', {
+      path: 'batch.global',
+      message: `is not divisible by any number of ranks from ${min} to ${max}`,
+      value: spec.batch.global,
+      remedy: `Use a multiple of ${min}, such as ${Math.ceil(spec.batch.global / min) * min}.`,
+    });
+  }
+  const { global, micro } = spec.batch;
+  if (micro !== undefined && global % micro !== 0) {
+    throw fieldError('batch_not_divisible', {
+      path: 'batch.global',
+      message: `is not divisible by batch.micro (${micro})`,
+      value: global,
+      remedy: `Use a multiple of ${micro}, such as ${Math.ceil(global / micro) * micro}.`,
+    });
+  }
+  if (spec.evaluate.tasks.length > 0 && spec.data.eval === undefined) {
+    throw fieldError('spec_invalid', {
+      path: 'data.eval',
+      message: 'is missing, but evaluate.tasks needs it',
+      remedy: 'Name the evaluation data, or leave evaluate.tasks empty.',
+    });
+  }
+}
+
+/** The world sizes that a run may have, ascending: those in [min, max] that divide the global batch. */
+export function worldSizes(spec: Pick<RunSpec, 'batch' | 'resources'>): number[] {
+  const { min, max } = spec.resources.world;
+  const sizes: number[] = [];
+  for (let world = min; world <= max; world++) if (spec.batch.global % world === 0) sizes.push(world);
+  return sizes;
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) deepFreeze(inner);
+  }
+  return value;
+}
