@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { type RunSpec, worldSizes } from '@clipyard/contracts';
 import type { Database, FreeSlot } from '@clipyard/db';
+import { neededEngine } from './capacity.js';
 import { tellNode } from './messages.js';
 import { moveJob } from './transitions.js';
 
 /**
  * Starts the next attempt of a job if its whole gang fits: in one transaction the attempt, its ranks, their slots and
- * the messages to their nodes. Takes the largest world size that fits the free slots for which `usable` holds. Returns
- * the slots taken; none when the job did not start.
+ * the messages to their nodes. Takes the largest world size that fits the free slots for which `usable` holds, of nodes
+ * that have the engine which the spec names. Returns the slots taken; none when the job did not start.
  */
 export async function allocateGang(
   database: Database,
@@ -18,7 +19,7 @@ export async function allocateGang(
     const job = await tx.jobs.lock(jobId);
     if (job === null || (job.state !== 'queued' && job.state !== 'recovering')) return [];
     const spec = job.spec as unknown as RunSpec;
-    const free = (await tx.nodes.lockFreeSlots(job.pool)).filter(usable);
+    const free = (await tx.nodes.lockFreeSlots(job.pool, neededEngine(spec))).filter(usable);
     const worldSize = worldSizes(spec).findLast((size) => size <= free.length);
     if (worldSize === undefined) return [];
     const places = pack(free, worldSize);

@@ -1,10 +1,12 @@
 import { ClipyardError } from '@clipyard/contracts';
-import type { AdvisoryLock, Database, FreeSlot } from '@clipyard/db';
+import type { AdvisoryLock, Database } from '@clipyard/db';
 import { type MessageBus, type Subscription, schedulerQueue } from '@clipyard/queue';
 import type { Logger } from '@clipyard/runtime';
 import { allocateGang } from './allocation.js';
+import { FreeSlots } from './free-slots.js';
 import { expireLeases } from './leases.js';
 import { OutboxRelay } from './outbox-relay.js';
+import { explainWaiting } from './waiting.js';
 import { WakeableLoop } from './wakeable-loop.js';
 
 export interface SchedulerDeps {
@@ -82,6 +84,7 @@ class LockedScheduler implements Scheduler {
     const { database, logger } = this.#deps;
     for (const name of await expireLeases(database)) logger.warn({ node: name }, 'the lease of a node ran out');
     await this.#startJobs();
+    if (this.#lock !== undefined) await explainWaiting(database);
     const due = await database.read((db) => db.jobs.msToNextDue());
     return Math.min(this.#options.pollMs, due === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Math.ceil(due)));
   }
@@ -92,20 +95,14 @@ class LockedScheduler implements Scheduler {
    */
   async #startJobs(): Promise<void> {
     const { database, logger } = this.#deps;
-    const free = new Map<string, Set<string>>();
-    const key = (slot: FreeSlot): string => `${slot.nodeId} ${slot.index}`;
-    for (const slot of await database.read((db) => db.nodes.freeSlots()))
-      free.set(slot.pool, (free.get(slot.pool) ?? new Set()).add(key(slot)));
-    if (free.size === 0) return;
-    const counts = new Map([...free].map(([pool, slots]) => [pool, slots.size]));
-    const jobs = await database.read((db) => db.jobs.startable(counts, BATCH));
-    for (const { id, pool, minWorld } of jobs) {
-      const usable = free.get(pool);
-      if (usable === undefined || usable.size < minWorld) continue;
+    const free = new FreeSlots(await database.read((db) => db.nodes.freeSlots()));
+    const jobs = await database.read((db) => db.jobs.startable(free.counts(), BATCH));
+    for (const job of jobs) {
+      if (free.count(job) < job.minWorld) continue;
       if (this.#lock === undefined) return;
-      const taken = await allocateGang(database, id, (slot) => usable.has(key(slot)));
-      for (const slot of taken) usable.delete(key(slot));
-      if (taken.length > 0) logger.info({ job: id, worldSize: taken.length }, 'started an attempt');
+      const taken = await allocateGang(database, job.id, (slot) => free.has(slot));
+      free.take(taken);
+      if (taken.length > 0) logger.info({ job: job.id, worldSize: taken.length }, 'started an attempt');
     }
   }
 

@@ -78,8 +78,8 @@ export class Harness {
   }
 
   /** A node whose messages are collected. */
-  async node(name: string, slots: number, pool = 'default'): Promise<TestNode> {
-    const registration = { name, pool, host: 'localhost', version: '0.1.0', engines: ['cpu'], slots };
+  async node(name: string, slots: number, pool = 'default', engines = ['cpu']): Promise<TestNode> {
+    const registration = { name, pool, host: 'localhost', version: '0.1.0', engines, slots };
     const lease = await this.nodes.register(registration);
     const messages: NodeMessage[] = [];
     await this.nodes.consume(lease.nodeId, async (message) => void messages.push(message));

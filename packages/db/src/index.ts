@@ -6,10 +6,17 @@ export { migrate } from './migrate.js';
 export type { AttemptRow, AttemptWithRanks, RankPlace, RankRow } from './repositories/attempt-repository.js';
 export type { CheckpointRow } from './repositories/checkpoint-repository.js';
 export type { EventRow } from './repositories/event-repository.js';
-export type { JobChanges, JobCursor, JobRow, StartableJob } from './repositories/job-repository.js';
+export type {
+  FreeCount,
+  JobChanges,
+  JobCursor,
+  JobNeeds,
+  JobRow,
+  StartableJob,
+} from './repositories/job-repository.js';
 export type { LogRow } from './repositories/log-repository.js';
 export type { MetricRow, MetricValue } from './repositories/metric-repository.js';
-export type { FreeSlot, NodeRow, NodeWithSlots, SlotRow } from './repositories/node-repository.js';
+export type { FreeSlot, NodeRow, NodeWithSlots, ReadySlots, SlotRow } from './repositories/node-repository.js';
 export type { OutboxRow } from './repositories/outbox-repository.js';
 export type { Repositories } from './repositories/repositories.js';
 export { bootTestDatabase, type TestDatabase } from './test-database.js';

@@ -15,7 +15,9 @@ export const resourcesSchema = z
     engine: z
       .enum(['auto', 'onnxruntime', 'tensorflow', 'cpu'])
       .default('auto')
-      .describe('Compute engine; auto: tensorflow where it was built and finds a GPU, else onnxruntime'),
+      .describe(
+        'Compute engine; auto: tensorflow where it was built and finds a GPU, else onnxruntime; any other: runs only on nodes that have it',
+      ),
   })
   .prefault({})
   .describe('Where it runs');

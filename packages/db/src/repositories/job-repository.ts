@@ -10,10 +10,23 @@ export interface JobCursor {
   readonly id: string;
 }
 
-export interface StartableJob {
-  readonly id: string;
+/** What a job asks of the nodes that it runs on. */
+export interface JobNeeds {
   readonly pool: string;
+  /** The engine that its nodes must have; null: any will do. */
+  readonly engine: string | null;
   readonly minWorld: number;
+}
+
+export interface StartableJob extends JobNeeds {
+  readonly id: string;
+}
+
+export interface FreeCount {
+  readonly pool: string;
+  /** null: of all nodes. */
+  readonly engine: string | null;
+  readonly slots: number;
 }
 
 export interface JobChanges {
@@ -32,6 +45,12 @@ export interface JobChanges {
   readonly startedAt?: Date;
   readonly finishedAt?: Date;
 }
+
+/** The word of the spec for any engine. */
+const ANY_ENGINE = 'auto';
+const NEEDS = Prisma.sql`job.pool, (spec #>> '{resources,world,min}')::int AS "minWorld",
+  nullif(spec #>> '{resources,engine}', ${ANY_ENGINE}) AS engine`;
+const DUE = Prisma.sql`state IN ('queued', 'recovering') AND (not_before IS NULL OR not_before <= clock_timestamp())`;
 
 export class JobRepository {
   readonly #client: Client;
@@ -84,17 +103,36 @@ export class JobRepository {
   }
 
   /**
-   * Jobs that may start now and whose smallest world fits the free slots of their pool, in the order in which they
-   * should. Those that do not fit are left out here, so that many of them never hide one that does behind `limit`.
+   * Jobs that may start now and whose smallest world fits the free slots of their pool that have their engine, in the
+   * order in which they should. Those that do not fit are left out here, so that many of them never hide one that does
+   * behind `limit`.
    */
-  async startable(freeSlots: ReadonlyMap<string, number>, limit: number): Promise<StartableJob[]> {
-    const [pools, free] = [[...freeSlots.keys()], [...freeSlots.values()]];
+  async startable(free: readonly FreeCount[], limit: number): Promise<StartableJob[]> {
+    const pools = free.map(({ pool }) => pool);
+    const engines = free.map(({ engine }) => engine ?? ANY_ENGINE);
+    const slots = free.map((count) => count.slots);
     return await this.#client.$queryRaw<StartableJob[]>`
-      SELECT id, job.pool, (spec #>> '{resources,world,min}')::int AS "minWorld"
-      FROM job JOIN unnest(${pools}::text[], ${free}::int[]) AS open(pool, slots) ON open.pool = job.pool
-      WHERE state IN ('queued', 'recovering') AND (not_before IS NULL OR not_before <= clock_timestamp())
-        AND (spec #>> '{resources,world,min}')::int <= open.slots
+      SELECT id, ${NEEDS}
+      FROM job JOIN unnest(${pools}::text[], ${engines}::text[], ${slots}::int[]) AS open(pool, engine, slots)
+        ON open.pool = job.pool AND open.engine = spec #>> '{resources,engine}'
+      WHERE ${DUE} AND (spec #>> '{resources,world,min}')::int <= open.slots
       ORDER BY priority DESC, created_at, id LIMIT ${limit}`;
+  }
+
+  /** What the jobs that may start now ask for, each demand once. */
+  async demands(): Promise<JobNeeds[]> {
+    return await this.#client.$queryRaw<JobNeeds[]>`SELECT DISTINCT ${NEEDS} FROM job WHERE ${DUE}`;
+  }
+
+  /** Jobs that may start now, ask for `needs`, and have a reason that does not end with `why`. */
+  async unexplained(needs: JobNeeds, why: string, limit: number): Promise<string[]> {
+    const rows = await this.#client.$queryRaw<{ id: string }[]>`
+      SELECT id FROM job
+      WHERE ${DUE} AND pool = ${needs.pool} AND (spec #>> '{resources,world,min}')::int = ${needs.minWorld}
+        AND spec #>> '{resources,engine}' = ${needs.engine ?? ANY_ENGINE}
+        AND right(coalesce(reason, ''), length(${why}::text)) <> ${why}
+      ORDER BY created_at, id LIMIT ${limit}`;
+    return rows.map(({ id }) => id);
   }
 
   /** Milliseconds until the next job that waits for its time may start; undefined: none waits. */

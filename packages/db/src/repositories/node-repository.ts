@@ -18,6 +18,13 @@ export interface FreeSlot {
   readonly index: number;
 }
 
+/** Slots of nodes that are ready, in use or not; `engines` are those that the nodes have. */
+export interface ReadySlots {
+  readonly pool: string;
+  readonly engines: readonly string[];
+  readonly slots: number;
+}
+
 /** Nodes with their slots and leases. */
 export class NodeRepository {
   readonly #client: Client;
@@ -81,26 +88,36 @@ export class NodeRepository {
   }
 
   /** The free slots of ready nodes with a valid lease, as they are now. */
-  async freeSlots(): Promise<(FreeSlot & { readonly pool: string })[]> {
-    return await this.#client.$queryRaw<(FreeSlot & { pool: string })[]>`
-      SELECT n.pool, s.node_id AS "nodeId", s.index FROM slot s JOIN node n ON n.id = s.node_id
+  async freeSlots(): Promise<(FreeSlot & { readonly pool: string; readonly engines: readonly string[] })[]> {
+    return await this.#client.$queryRaw<(FreeSlot & { pool: string; engines: string[] })[]>`
+      SELECT n.pool, n.engines, s.node_id AS "nodeId", s.index FROM slot s JOIN node n ON n.id = s.node_id
       WHERE n.state = 'ready' AND n.lease_expires_at > clock_timestamp() AND s.job_id IS NULL`;
   }
 
   /**
-   * The free slots of ready nodes with a valid lease in a pool, locked until the transaction ends together with their
-   * nodes, so that neither another allocation nor the loss of a node comes between.
+   * The free slots of ready nodes with a valid lease in a pool, only of nodes that have `engine` if given, locked until
+   * the transaction ends together with their nodes, so that neither another allocation nor the loss of a node comes
+   * between.
    */
-  async lockFreeSlots(pool: string): Promise<FreeSlot[]> {
+  async lockFreeSlots(pool: string, engine: string | null): Promise<FreeSlot[]> {
     return await this.#client.$queryRaw<FreeSlot[]>`
       SELECT s.node_id AS "nodeId", s.index FROM slot s JOIN node n ON n.id = s.node_id
       WHERE n.pool = ${pool} AND n.state = 'ready' AND n.lease_expires_at > clock_timestamp() AND s.job_id IS NULL
+        AND (${engine}::text IS NULL OR ${engine}::text = ANY(n.engines))
       ORDER BY s.node_id, s.index FOR UPDATE OF s FOR SHARE OF n`;
   }
 
-  /** All slots ever registered in a pool, and the nodes that have them. */
-  async capacity(pool: string): Promise<{ nodes: number; slots: number }> {
-    const nodes = await this.#client.node.count({ where: { pool } });
-    return { nodes, slots: await this.#client.slot.count({ where: { node: { pool } } }) };
+  /** The slots of ready nodes with a valid lease, by pool and the engines of the nodes. */
+  async readySlots(): Promise<ReadySlots[]> {
+    return await this.#client.$queryRaw<ReadySlots[]>`
+      SELECT n.pool, n.engines, count(s.index)::int AS slots FROM node n LEFT JOIN slot s ON s.node_id = n.id
+      WHERE n.state = 'ready' AND n.lease_expires_at > clock_timestamp() GROUP BY n.pool, n.engines`;
+  }
+
+  /** All slots ever registered in a pool, only of nodes that have `engine` if given, and the nodes that have them. */
+  async capacity(pool: string, engine: string | null): Promise<{ nodes: number; slots: number }> {
+    const node = { pool, ...(engine === null ? {} : { engines: { has: engine } }) };
+    const nodes = await this.#client.node.count({ where: node });
+    return { nodes, slots: await this.#client.slot.count({ where: { node } }) };
   }
 }

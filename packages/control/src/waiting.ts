@@ -1,0 +1,48 @@
+import type { JobState, SerializedError } from '@clipyard/contracts';
+import type { Database, JobNeeds, ReadySlots } from '@clipyard/db';
+
+/** Jobs told in one round why they wait; the rest are told in the next ones. */
+const BATCH = 200;
+
+/**
+ * Writes into the reason of every job that may start but has not what it waits for, with an event where that is news.
+ * The reason of a recovering job goes on naming what ended its last attempt.
+ */
+export async function explainWaiting(database: Database): Promise<void> {
+  const demands = await database.read((db) => db.jobs.demands());
+  if (demands.length === 0) return;
+  const ready = await database.read((db) => db.nodes.readySlots());
+  for (const needs of demands) {
+    const why = whyItWaits(needs, ready);
+    for (const id of await database.read((db) => db.jobs.unexplained(needs, why, BATCH))) {
+      await explain(database, id, why);
+    }
+  }
+}
+
+async function explain(database: Database, jobId: string, why: string): Promise<void> {
+  await database.transaction(async (tx) => {
+    const job = await tx.jobs.lock(jobId);
+    const state = job?.state as JobState | undefined;
+    if (job === null || (state !== 'queued' && state !== 'recovering')) return;
+    const attempt = state === 'recovering' ? await tx.attempts.find(jobId, job.epoch) : null;
+    const error = attempt?.error as SerializedError | null | undefined;
+    const reason = attempt === null ? why : `${error?.message ?? 'its ranks were stopped'}; ${why}`;
+    await tx.jobs.update(jobId, { reason });
+    await tx.events.append({ jobId, type: 'job.state', epoch: job.epoch, data: { from: state, to: state, reason } });
+  });
+}
+
+/** Names no number that changes while others come and go, so that it is news only when the cause is another. */
+export function whyItWaits({ pool, engine, minWorld }: JobNeeds, ready: readonly ReadySlots[]): string {
+  const inPool = ready.filter((group) => group.pool === pool);
+  if (inPool.length === 0) return `waits for nodes: pool \`${pool}\` has none that are ready`;
+  const fitting = engine === null ? inPool : inPool.filter(({ engines }) => engines.includes(engine));
+  if (fitting.length === 0)
+    return `waits for a node with the engine ${engine}: none that is ready in pool \`${pool}\` has it`;
+  const having = engine === null ? '' : ` with the engine ${engine}`;
+  const slots = fitting.reduce((sum, group) => sum + group.slots, 0);
+  const [wanted, there] = [minWorld, slots].map((count) => `${count} ${count === 1 ? 'slot' : 'slots'}`);
+  if (slots < minWorld) return `waits for more nodes: needs ${wanted}${having}, and pool \`${pool}\` has ${there}`;
+  return `waits for ${wanted}${having} to come free in pool \`${pool}\``;
+}
