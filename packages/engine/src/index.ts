@@ -15,6 +15,7 @@ export type {
 export type { GraphCost } from './graph/cost.js';
 export { traceGraph } from './graph/trace.js';
 export { type EngineStatus, listEngines } from './list-engines.js';
+export { exportOnnx, type OnnxExportOptions } from './onnx/export-onnx.js';
 export { type OpenEngineOptions, openEngine } from './open-engine.js';
 export { attention } from './ops/attention.js';
 export { columnSum, gemm, matmul } from './ops/fused.js';

@@ -1,4 +1,4 @@
-import type { BinaryOperation, Graph, Node, UnaryOperation, Value, ValueType } from '../graph/graph.js';
+import type { ConstantValue, Graph, InputValue, Node, Operation, Value, ValueType } from '../graph/graph.js';
 import {
   type AttributeValue,
   ELEMENT_TYPE,
@@ -7,6 +7,7 @@ import {
   type OnnxTensor,
   type OnnxValue,
 } from './messages.js';
+import { OPERATORS } from './operators.js';
 
 export interface LoweredProgram {
   /** Bytes of an .onnx file. */
@@ -19,44 +20,24 @@ export interface LoweredProgram {
   readonly sources: ReadonlyMap<string, string>;
 }
 
-const UNARY: Readonly<Record<UnaryOperation, string>> = {
-  exp: 'Exp',
-  log: 'Log',
-  sqrt: 'Sqrt',
-  neg: 'Neg',
-  sigmoid: 'Sigmoid',
-  erf: 'Erf',
-  tanh: 'Tanh',
-  abs: 'Abs',
-  relu: 'Relu',
-  reciprocal: 'Reciprocal',
-  floor: 'Floor',
-  sign: 'Sign',
-  not: 'Not',
-};
-
-const BINARY: Readonly<Record<BinaryOperation, string>> = {
-  add: 'Add',
-  sub: 'Sub',
-  mul: 'Mul',
-  div: 'Div',
-  pow: 'Pow',
-  max: 'Max',
-  min: 'Min',
-  greater: 'Greater',
-  greaterEqual: 'GreaterOrEqual',
-  less: 'Less',
-  lessEqual: 'LessOrEqual',
-  equal: 'Equal',
-  and: 'And',
-  or: 'Or',
-};
-
 const MICROSOFT = 'com.microsoft';
 
-/** Lowers a graph to an ONNX model, with ORT's fused operators where there is one. */
-export function lowerToOnnx(graph: Graph): LoweredProgram {
-  const lowering = new Lowering(graph);
+export interface LoweringOptions {
+  /** `standard`: ONNX's own operators only, so that any runtime reads the model. Default `fused`: with ORT's where there is one. */
+  readonly operators?: 'fused' | 'standard';
+  /** Inputs by name whose values go into the model. */
+  readonly weights?: Readonly<Record<string, Float32Array>>;
+  /** Inputs of type int32 are int64 in the model. */
+  readonly wideIntegers?: boolean;
+  /** A prime: extents that it divides stand for multiples of the batch, which the model leaves open. Default: all are fixed. */
+  readonly openBatch?: number;
+  /** What the file says of itself. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** Lowers a graph to an ONNX model. */
+export function lowerToOnnx(graph: Graph, options: LoweringOptions = {}): LoweredProgram {
+  const lowering = new Lowering(graph, options);
   return lowering.run();
 }
 
@@ -68,9 +49,15 @@ class Lowering {
   private readonly usedInputs = new Map<string, OnnxValue>();
   private readonly sources = new Map<string, string>();
   private source: string | undefined;
+  private readonly used: ReadonlySet<Value>;
   private counter = 0;
 
-  constructor(private readonly graph: Graph) {}
+  constructor(
+    private readonly graph: Graph,
+    private readonly options: LoweringOptions,
+  ) {
+    this.used = new Set([...graph.nodes.flatMap(({ inputs }) => inputs), ...graph.outputs.values()]);
+  }
 
   run(): LoweredProgram {
     // A result that is an output takes that name at once: a copying Identity is left to results with two names.
@@ -82,12 +69,14 @@ class Lowering {
     for (const node of this.graph.nodes) this.lower(node);
     this.source = undefined;
     for (const [value, name] of copies) this.emit('Identity', [this.nameOf(value)], [name]);
-    const outputs = [...this.graph.outputs].map(([name, value]) => onnxValue(name, value.shape, value.dtype));
+    const outputs = [...this.graph.outputs].map(([name, value]) => this.port(name, value.shape, value.dtype));
     const model = encodeModel({
       nodes: this.nodes,
       initializers: this.initializers,
       inputs: [...this.usedInputs.values()],
       outputs,
+      domains: this.standard ? [] : [MICROSOFT],
+      ...(this.options.metadata === undefined ? {} : { metadata: this.options.metadata }),
     });
     return {
       model,
@@ -110,7 +99,7 @@ class Lowering {
       case 'cast':
         return this.emit('Cast', inputs, outputs, { to: { int: ELEMENT_TYPE[operation.to] } });
       case 'reshape':
-        return this.emit('Reshape', [...inputs, this.int64(shape)], outputs);
+        return this.emit('Reshape', [...inputs, this.reshaped(shape)], outputs);
       case 'transpose':
         return this.emit('Transpose', inputs, outputs, { perm: { ints: operation.perm } });
       case 'concat':
@@ -118,13 +107,11 @@ class Lowering {
       case 'split':
         return this.emit('Split', [...inputs, this.int64(operation.sizes)], outputs, { axis: { int: operation.axis } });
       case 'slice': {
-        const ends = operation.begin.map((from, i) => from + operation.size[i]!);
-        const axes = operation.begin.map((_, i) => i);
-        return this.emit(
-          'Slice',
-          [...inputs, this.int64(operation.begin), this.int64(ends), this.int64(axes)],
-          outputs,
-        );
+        const { begin, size } = operation;
+        const axes = begin.map((_, i) => i).filter((i) => size[i] !== node.inputs[0]!.shape[i]);
+        const at = (values: readonly number[]): string => this.int64(axes.map((i) => values[i]!));
+        const ends = begin.map((from, i) => from + size[i]!);
+        return this.emit('Slice', [...inputs, at(begin), at(ends), this.int64(axes)], outputs);
       }
       case 'pad':
         return this.emit(
@@ -154,6 +141,7 @@ class Lowering {
       case 'softmax':
         return this.emit('Softmax', inputs, outputs, { axis: { int: -1 } });
       case 'matmul':
+        if (this.standard) return this.standardMatmul(node, operation, inputs, outputs);
         return this.emit(
           'FusedMatMul',
           inputs,
@@ -169,7 +157,10 @@ class Lowering {
         });
       case 'layerNorm': {
         const width = node.inputs[0]!.shape.at(-1)!;
-        return this.emit('LayerNormalization', [...inputs, this.ones(width)], outputs, {
+        // Few runtimes but ORT give the statistics.
+        const onlyNormalised = this.standard && node.outputs.slice(1).every((value) => !this.used.has(value));
+        const results = onlyNormalised ? outputs.slice(0, 1) : outputs;
+        return this.emit('LayerNormalization', [...inputs, this.ones(width)], results, {
           axis: { int: -1 },
           epsilon: { float: operation.epsilon },
         });
@@ -179,8 +170,42 @@ class Lowering {
       case 'segmentSum':
         return this.segmentSum(node, inputs, outputs);
       default:
-        return this.emit(isUnary(operation.op) ? UNARY[operation.op] : BINARY[operation.op], inputs, outputs);
+        return this.emit(OPERATORS[operation.op], inputs, outputs);
     }
+  }
+
+  private get standard(): boolean {
+    return this.options.operators === 'standard';
+  }
+
+  /** Of matrices a Gemm, which transposes and scales; of batches MatMul between what does the same. */
+  private standardMatmul(
+    node: Node,
+    { transposeA, transposeB, alpha }: Operation & { op: 'matmul' },
+    inputs: readonly string[],
+    outputs: readonly string[],
+  ): void {
+    const ranks = node.inputs.map(({ shape }) => shape.length);
+    if (ranks.every((rank) => rank === 2)) {
+      return this.emit('Gemm', inputs, outputs, {
+        transA: flag(transposeA),
+        transB: flag(transposeB),
+        alpha: { float: alpha },
+      });
+    }
+    const [a, b] = inputs.map((name, i) => {
+      if (!(i === 0 ? transposeA : transposeB)) return name;
+      const rank = ranks[i]!;
+      const perm = Array.from({ length: rank }, (_, axis) => axis);
+      perm.splice(rank - 2, 2, rank - 1, rank - 2);
+      const transposed = this.fresh();
+      this.emit('Transpose', [name], [transposed], { perm: { ints: perm } });
+      return transposed;
+    }) as [string, string];
+    if (alpha === 1) return this.emit('MatMul', [a, b], outputs);
+    const product = this.fresh();
+    this.emit('MatMul', [a, b], [product]);
+    this.emit('Mul', [product, this.scalar(alpha, 'float32')], outputs);
   }
 
   /** ScatterND(add) loses updates with more than one thread where rows repeat (ORT 1.30); ScatterElements does not. */
@@ -207,18 +232,56 @@ class Lowering {
   }
 
   private nameOf(value: Value): string {
-    if (value.kind === 'input') {
-      if (!this.usedInputs.has(value.name))
-        this.usedInputs.set(value.name, onnxValue(value.name, value.shape, value.dtype));
-      return value.name;
-    }
     let name = this.names.get(value);
     if (name === undefined) {
-      name = this.fresh();
+      name = value.kind === 'input' ? this.input(value) : this.fresh();
       this.names.set(value, name);
-      if (value.kind === 'constant') this.initializer(name, value.shape, ELEMENT_TYPE[value.dtype], value.data);
+      if (value.kind === 'constant') this.constant(name, value);
     }
     return name;
+  }
+
+  /** The name under which nodes read an input. */
+  private input({ name, shape, dtype }: InputValue): string {
+    const weights = this.options.weights?.[name];
+    if (weights !== undefined) {
+      this.initializer(name, shape, ELEMENT_TYPE[dtype], weights);
+      return name;
+    }
+    const port = this.port(name, shape, dtype);
+    if (dtype !== 'int32' || this.options.wideIntegers !== true) {
+      this.usedInputs.set(name, port);
+      return name;
+    }
+    this.usedInputs.set(name, { ...port, elementType: ELEMENT_TYPE.int64 });
+    const narrow = this.fresh();
+    this.emit('Cast', [name], [narrow], { to: { int: ELEMENT_TYPE.int32 } });
+    return narrow;
+  }
+
+  private constant(name: string, { shape, dtype, data }: ConstantValue): void {
+    if (!shape.some((extent) => this.isOpen(extent))) return this.initializer(name, shape, ELEMENT_TYPE[dtype], data);
+    const [value] = data;
+    if (!data.every((other) => other === value)) throw new OpenBatchError(`a constant [${shape}] grows with it`);
+    this.emit('Expand', [this.scalar(value!, dtype), this.int64(shape)], [name]);
+  }
+
+  private isOpen(extent: number): boolean {
+    const { openBatch } = this.options;
+    return openBatch !== undefined && extent !== 0 && extent % openBatch === 0;
+  }
+
+  /** An input or output of the model. */
+  private port(name: string, shape: readonly number[], dtype: ValueType): OnnxValue {
+    return {
+      name,
+      shape: shape.map((extent) => {
+        if (!this.isOpen(extent)) return extent;
+        const times = extent / this.options.openBatch!;
+        return times === 1 ? 'batch' : `${times}*batch`;
+      }),
+      elementType: ELEMENT_TYPE[dtype],
+    };
   }
 
   private fresh(): string {
@@ -245,9 +308,43 @@ class Lowering {
   }
 
   private int64(values: readonly number[]): string {
+    if (values.some((value) => this.isOpen(value))) return this.openInt64(values);
     return this.once(`int64:${values}`, (name) =>
       this.initializer(name, [values.length], ELEMENT_TYPE.int64, BigInt64Array.from(values, BigInt)),
     );
+  }
+
+  /** The shape to reshape to: one open extent follows from the others. */
+  private reshaped(shape: readonly number[]): string {
+    const open = shape.filter((extent) => this.isOpen(extent)).length;
+    return this.int64(open === 1 ? shape.map((extent) => (this.isOpen(extent) ? -1 : extent)) : shape);
+  }
+
+  /** A list with multiples of the batch in it, put together when the model runs. */
+  private openInt64(values: readonly number[]): string {
+    return this.once(`int64:${values}`, (name) => {
+      const parts = values.map((value) => {
+        if (!this.isOpen(value)) return this.int64([value]);
+        const times = value / this.options.openBatch!;
+        if (times === 1) return this.batch();
+        return this.once(`batch:${times}`, (product) =>
+          this.emit('Mul', [this.batch(), this.int64([times])], [product]),
+        );
+      });
+      this.emit('Concat', parts, [name], { axis: { int: 0 } });
+    });
+  }
+
+  /** The batch, as a list of one. */
+  private batch(): string {
+    return this.once('batch', (name) => {
+      for (const value of this.graph.inputs.values()) {
+        if (value.shape[0] !== this.options.openBatch) continue;
+        this.nameOf(value);
+        return this.emit('Shape', [value.name], [name], { start: { int: 0 }, end: { int: 1 } });
+      }
+      throw new OpenBatchError('no input has the batch as its first extent');
+    });
   }
 
   private scalar(value: number, dtype: ValueType): string {
@@ -266,9 +363,6 @@ class Lowering {
 }
 
 const flag = (on: boolean): AttributeValue => ({ int: Number(on) });
-const isUnary = (op: UnaryOperation | BinaryOperation): op is UnaryOperation => op in UNARY;
-const onnxValue = (name: string, shape: readonly number[], dtype: ValueType): OnnxValue => ({
-  name,
-  shape,
-  elementType: ELEMENT_TYPE[dtype],
-});
+
+/** A program whose batch cannot be left open. */
+export class OpenBatchError extends Error {}

@@ -35,7 +35,7 @@ const SCHEMA: protobuf.INamespace = {
         rawData: { type: 'bytes', id: 9 },
       },
     },
-    Dimension: { fields: { dimValue: { type: 'int64', id: 1 } } },
+    Dimension: { fields: { dimValue: { type: 'int64', id: 1 }, dimParam: { type: 'string', id: 2 } } },
     TensorShapeProto: { fields: { dim: { rule: 'repeated', type: 'Dimension', id: 1 } } },
     TensorTypeProto: { fields: { elemType: { type: 'int32', id: 1 }, shape: { type: 'TensorShapeProto', id: 2 } } },
     TypeProto: { fields: { tensorType: { type: 'TensorTypeProto', id: 1 } } },
@@ -50,12 +50,14 @@ const SCHEMA: protobuf.INamespace = {
       },
     },
     OperatorSetIdProto: { fields: { domain: { type: 'string', id: 1 }, version: { type: 'int64', id: 2 } } },
+    StringStringEntryProto: { fields: { key: { type: 'string', id: 1 }, value: { type: 'string', id: 2 } } },
     ModelProto: {
       fields: {
         irVersion: { type: 'int64', id: 1 },
         producerName: { type: 'string', id: 2 },
         graph: { type: 'GraphProto', id: 7 },
         opsetImport: { rule: 'repeated', type: 'OperatorSetIdProto', id: 8 },
+        metadataProps: { rule: 'repeated', type: 'StringStringEntryProto', id: 14 },
       },
     },
   },
@@ -89,7 +91,8 @@ export interface OnnxTensor {
 
 export interface OnnxValue {
   readonly name: string;
-  readonly shape: readonly number[];
+  /** An extent with a name is known when the model runs. */
+  readonly shape: readonly (number | string)[];
   readonly elementType: number;
 }
 
@@ -98,6 +101,9 @@ export interface OnnxModel {
   readonly initializers: readonly OnnxTensor[];
   readonly inputs: readonly OnnxValue[];
   readonly outputs: readonly OnnxValue[];
+  /** Operators that nodes use besides ONNX's own. */
+  readonly domains: readonly string[];
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 function attribute(name: string, value: AttributeValue): object {
@@ -109,12 +115,22 @@ function attribute(name: string, value: AttributeValue): object {
 
 const valueInfo = ({ name, shape, elementType }: OnnxValue): object => ({
   name,
-  type: { tensorType: { elemType: elementType, shape: { dim: shape.map((dimValue) => ({ dimValue })) } } },
+  type: {
+    tensorType: {
+      elemType: elementType,
+      shape: {
+        dim: shape.map((extent) => (typeof extent === 'string' ? { dimParam: extent } : { dimValue: extent })),
+      },
+    },
+  },
 });
 
 let modelType: protobuf.Type | undefined;
 
-/** The model as the bytes of an .onnx file, opset 17 with ORT's own operators. */
+/** ONNX's operators as of this version: the first with LayerNormalization, which every runtime of today reads. */
+const OPSET = 17;
+
+/** The model as the bytes of an .onnx file. */
 export function encodeModel(model: OnnxModel): Uint8Array {
   modelType ??= protobuf.Root.fromJSON(SCHEMA).lookupType('ModelProto');
   return modelType
@@ -135,10 +151,8 @@ export function encodeModel(model: OnnxModel): Uint8Array {
         input: model.inputs.map(valueInfo),
         output: model.outputs.map(valueInfo),
       },
-      opsetImport: [
-        { domain: '', version: 17 },
-        { domain: 'com.microsoft', version: 1 },
-      ],
+      opsetImport: [{ domain: '', version: OPSET }, ...model.domains.map((domain) => ({ domain, version: 1 }))],
+      metadataProps: Object.entries(model.metadata ?? {}).map(([key, value]) => ({ key, value })),
     })
     .finish();
 }

@@ -1,0 +1,32 @@
+import type { BinaryOperation, UnaryOperation } from '../graph/graph.js';
+
+/** ONNX's names of the operations that work element by element. */
+export const OPERATORS: Readonly<Record<UnaryOperation | BinaryOperation, string>> = {
+  exp: 'Exp',
+  log: 'Log',
+  sqrt: 'Sqrt',
+  neg: 'Neg',
+  sigmoid: 'Sigmoid',
+  erf: 'Erf',
+  tanh: 'Tanh',
+  abs: 'Abs',
+  relu: 'Relu',
+  reciprocal: 'Reciprocal',
+  floor: 'Floor',
+  sign: 'Sign',
+  not: 'Not',
+  add: 'Add',
+  sub: 'Sub',
+  mul: 'Mul',
+  div: 'Div',
+  pow: 'Pow',
+  max: 'Max',
+  min: 'Min',
+  greater: 'Greater',
+  greaterEqual: 'GreaterOrEqual',
+  less: 'Less',
+  lessEqual: 'LessOrEqual',
+  equal: 'Equal',
+  and: 'And',
+  or: 'Or',
+};
