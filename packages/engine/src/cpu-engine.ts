@@ -92,7 +92,8 @@ function evaluate(fn: TensorFunction, specs: Specs, given: Buffers, targets: Buf
   return onBackend(CPU, () => {
     const results: Record<string, TypedArray> = {};
     tf.tidy(() => {
-      for (const [name, tensor] of Object.entries(tensors(fn, specs, given))) {
+      const outputs = tensors(fn, specs, given);
+      for (const [name, tensor] of Object.entries(outputs)) {
         const values = tensor.dataSync() as TypedArray;
         const target = targets[name];
         if (target === undefined) results[name] = values.slice();
@@ -101,6 +102,7 @@ function evaluate(fn: TensorFunction, specs: Specs, given: Buffers, targets: Buf
           results[name] = target;
         }
       }
+      tf.dispose(outputs); // `tf.keep` may have kept some from the tidying
     });
     return results;
   });
@@ -112,8 +114,10 @@ function trial(program: string, fn: TensorFunction, specs: Specs): Specs {
     const outputs: Record<string, { shape: number[]; dtype: DType }> = {};
     unsupported(program, () =>
       tf.tidy(() => {
-        for (const [name, tensor] of Object.entries(tensors(fn, specs, zeros(specs))))
-          outputs[name] = { shape: tensor.shape, dtype: tensor.dtype as DType };
+        const results = tensors(fn, specs, zeros(specs));
+        for (const [name, { shape, dtype }] of Object.entries(results))
+          outputs[name] = { shape, dtype: dtype as DType };
+        tf.dispose(results);
       }),
     );
     return outputs;

@@ -18,6 +18,8 @@ export { type EngineStatus, listEngines } from './list-engines.js';
 export { exportOnnx, type OnnxExportOptions } from './onnx/export-onnx.js';
 export { type OpenEngineOptions, openEngine } from './open-engine.js';
 export { attention } from './ops/attention.js';
+export { type BatchStatistics, batchNorm, fixedNorm } from './ops/batch-norm.js';
+export { averagePool, convolution, relu } from './ops/convolution.js';
 export { columnSum, gemm, matmul } from './ops/fused.js';
 export { geluLinear } from './ops/gelu-linear.js';
 export { l2Normalize, linear, rows, silu } from './ops/layers.js';

@@ -6,13 +6,19 @@ import { type Engine, type Specs, type Tensor, type TensorFunction, tf } from '.
 import { ELEMENTWISE_CASES } from './elementwise-cases.js';
 import { LAYER_CASES } from './layer-cases.js';
 import type { OperationCase } from './operation-case.js';
+import { PICTURE_CASES } from './picture-cases.js';
 import type { ReferenceArray } from './reference-array.js';
 import { SHAPE_CASES } from './shape-cases.js';
 import { testEngines } from './test-engines.js';
 
 const engines = testEngines(builtTensorFlow());
 
-const GROUPS = { 'elementwise operation': ELEMENTWISE_CASES, 'shapes and sums': SHAPE_CASES, layers: LAYER_CASES };
+const GROUPS = {
+  'elementwise operation': ELEMENTWISE_CASES,
+  'shapes and sums': SHAPE_CASES,
+  layers: LAYER_CASES,
+  pictures: PICTURE_CASES,
+};
 
 type Values = Record<string, Float32Array | Int32Array>;
 

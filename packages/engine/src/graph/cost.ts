@@ -46,6 +46,14 @@ function flopsOf({ operation, inputs, outputs }: Node): number {
       const inner = inputs[0]!.shape.at(operation.transposeA ? -2 : -1)!;
       return 2 * size * inner + (operation.op === 'gemm' ? size : 0);
     }
+    case 'convolution':
+      return 2 * size * sizeOf(inputs[1]!.shape.slice(0, 3));
+    case 'convolutionInputGradient':
+      return 2 * sizeOf(inputs[0]!.shape) * sizeOf(inputs[1]!.shape.slice(0, 3));
+    case 'convolutionFilterGradient':
+      return 2 * sizeOf(inputs[1]!.shape) * sizeOf(outputs[0]!.shape.slice(0, 3));
+    case 'averagePool':
+      return sizeOf(inputs[0]!.shape);
     // Maximum, difference, exponential, sum, quotient.
     case 'softmax':
       return 5 * size;

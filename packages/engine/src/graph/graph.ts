@@ -36,6 +36,18 @@ export type BinaryOperation =
   | 'and'
   | 'or';
 
+/**
+ * Pictures [n,h,w,c] with a filter [rows,columns,c,e] to [n,h',w',e], in the sense of cross-correlation, and its gradients:
+ * of cotangent and filter by the pictures, of pictures and cotangent by the filter.
+ */
+export type ConvolutionOperation = 'convolution' | 'convolutionInputGradient' | 'convolutionFilterGradient';
+
+/** How a filter moves: the same down and across; zeros around the pictures on all four sides. */
+export interface Window {
+  readonly stride: number;
+  readonly padding: number;
+}
+
 /** An operation with its attributes. Shapes of results stand in the node's outputs. */
 export type Operation =
   | { readonly op: UnaryOperation }
@@ -61,6 +73,9 @@ export type Operation =
       readonly keepDims: boolean;
     }
   | { readonly op: 'softmax' }
+  | ({ readonly op: ConvolutionOperation } & Window)
+  /** Means of the size x size squares that pictures [n,h,w,c] divide into, and the gradient: each mean's over its square. */
+  | { readonly op: 'averagePool' | 'averagePoolGradient'; readonly size: number }
   /** Batched a·b over the last two axes, leading axes broadcast; `alpha` scales the product. */
   | { readonly op: 'matmul'; readonly transposeA: boolean; readonly transposeB: boolean; readonly alpha: number }
   /** alpha · a·b + c for matrices; c broadcasts to the product. */

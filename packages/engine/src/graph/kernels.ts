@@ -1,15 +1,11 @@
 import type { NamedAttrMap, TensorInfo } from '@tensorflow/tfjs-core';
 import { tf } from '../tfjs.js';
+import { averagePool, averagePoolGradient, CONVOLUTIONS } from './convolution-kernels.js';
 import { type BinaryOperation, sizeOf, type UnaryOperation, type ValueType } from './graph.js';
+import type { KernelFunction } from './kernel-function.js';
 import type { RecorderBackend } from './recorder-backend.js';
 
 const { backend_util: backendUtil, slice_util: sliceUtil, util } = tf;
-
-// biome-ignore lint/suspicious/noExplicitAny: a kernel's attributes are as untyped as tfjs leaves them
-type Attributes = any;
-// biome-ignore lint/suspicious/noExplicitAny: likewise its inputs: named, or a list for Concat and AddN
-type Inputs = any;
-type KernelFunction = (backend: RecorderBackend, inputs: Inputs, attributes: Attributes) => TensorInfo | TensorInfo[];
 
 const valueType = (info: TensorInfo): ValueType => info.dtype as ValueType;
 const broadcast = (a: TensorInfo, b: TensorInfo): number[] => backendUtil.assertAndGetBroadcastShape(a.shape, b.shape);
@@ -172,6 +168,9 @@ const KERNELS: Readonly<Record<string, KernelFunction>> = {
   Fill: (backend, _inputs, { shape, value, dtype }) => fill(backend, shape, dtype ?? 'float32', value),
   ZerosLike: (backend, { x }) => fill(backend, x.shape, valueType(x), 0),
   OnesLike: (backend, { x }) => fill(backend, x.shape, valueType(x), 1),
+  ...CONVOLUTIONS,
+  AvgPool: averagePool,
+  AvgPoolGrad: averagePoolGradient,
 
   // Operations of ours that runtimes have fused; `ops/` calls them by these names and composes them elsewhere.
   ClipyardMatMul: (backend, { a, b }, { transposeA, transposeB, alpha }) =>

@@ -23,7 +23,9 @@ export function record(name: string, fn: TensorFunction, specs: Specs): Graph {
     unsupported(name, () =>
       tf.tidy(() => {
         const placeholders = Object.fromEntries([...inputs].map(([key, value]) => [key, backend.tensorOf(value)]));
-        for (const [key, tensor] of Object.entries(fn(placeholders))) outputs.set(key, backend.recorded(tensor));
+        const results = fn(placeholders);
+        for (const [key, tensor] of Object.entries(results)) outputs.set(key, backend.recorded(tensor));
+        tf.dispose(results); // `tf.keep` may have kept some from the tidying
       }),
     );
     return graphOf(inputs, outputs);

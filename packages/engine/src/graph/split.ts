@@ -9,7 +9,7 @@ export interface SplitGraph {
   readonly kept: ReadonlyMap<string, Value>;
 }
 
-/** Cuts a graph where the late inputs enter. Reshapes cost nothing and are repeated in the late half rather than kept. */
+/** Cuts a graph where the late inputs enter. Reshapes and fills cost nothing and are repeated in the late half rather than kept. */
 export function splitGraph(graph: Graph, lateInputs: readonly string[]): SplitGraph {
   for (const name of lateInputs) {
     if (!graph.inputs.has(name))
@@ -32,9 +32,9 @@ export function splitGraph(graph: Graph, lateInputs: readonly string[]): SplitGr
     }
     const existing = mapped.get(value);
     if (existing !== undefined) return existing;
-    if (value.node.operation.op === 'reshape' && !lateNodes.has(value.node)) {
-      const { operation, inputs, outputs, source } = value.node;
-      const repeated = makeNode(operation, [keep(inputs[0]!)], outputs, source);
+    const { operation, inputs, outputs, source } = value.node;
+    if ((operation.op === 'reshape' || operation.op === 'fill') && !lateNodes.has(value.node)) {
+      const repeated = makeNode(operation, inputs.map(keep), outputs, source);
       mapped.set(value, repeated.outputs[0]!);
       return repeated.outputs[0]!;
     }

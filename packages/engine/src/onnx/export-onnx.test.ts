@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { CpuEngine } from '../cpu-engine.js';
 import type { Specs, TensorFunction } from '../engine.js';
 import { attention } from '../ops/attention.js';
+import { averagePool, convolution, relu } from '../ops/convolution.js';
 import { matmul } from '../ops/fused.js';
 import { geluLinear } from '../ops/gelu-linear.js';
 import { rows, silu } from '../ops/layers.js';
@@ -100,6 +101,26 @@ it('writes a model that other runtimes read, with the weights inside, for any ba
 
 it('fixes the batch when it is given', async () => {
   await expectSame(exportOnnx(fn, INPUTS, { name: 'test', batch: 3, weights }), 3);
+});
+
+it('writes pictures and their convolutions for any batch', async () => {
+  const convolve: TensorFunction = ({ images, w }) => ({
+    y: averagePool(relu(convolution(images!, w!, { stride: 2, padding: 1 })), 2),
+  });
+  const inputs = (batch: number): Specs => ({ images: { shape: [batch, 8, 8, 3] }, w: { shape: [4, 3, 3, 3] } });
+  const filter = valuesOf({ w: { shape: [4, 3, 3, 3] } });
+  const session = await InferenceSession.create(
+    exportOnnx(convolve, inputs, { name: 'pictures', batch: 'open', weights: filter }),
+  );
+  for (const batch of [1, 3]) {
+    const images = formulaValues('images', batch * 8 * 8 * 3);
+    const { y } = await session.run({ images: new OrtTensor('float32', images, [batch, 8, 8, 3]) });
+    const program = await new CpuEngine().compile(convolve, inputs(batch), { name: 'pictures' });
+    const expected = await program.run({ images, ...filter });
+    expect(y!.dims).toEqual([batch, 2, 2, 4]);
+    expectAllClose(y!.data as Float32Array, expected.y!, { rtol: 1e-5, atol: 1e-6 });
+  }
+  await session.release();
 });
 
 it.each([

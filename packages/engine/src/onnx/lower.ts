@@ -1,5 +1,12 @@
 import type { ConstantValue, Graph, InputValue, Node, Operation, Value, ValueType } from '../graph/graph.js';
 import {
+  lowerAveragePool,
+  lowerAveragePoolGradient,
+  lowerConvolution,
+  lowerToConv,
+  type OnnxWriter,
+} from './lower-convolution.js';
+import {
   type AttributeValue,
   ELEMENT_TYPE,
   encodeModel,
@@ -51,6 +58,18 @@ class Lowering {
   private source: string | undefined;
   private readonly used: ReadonlySet<Value>;
   private counter = 0;
+  private readonly writer: OnnxWriter = {
+    emit: (...node) => this.emit(...node),
+    fresh: () => this.fresh(),
+    int64: (values) => this.int64(values),
+    extents: (shape) => this.reshaped(shape),
+    int32: (key, make) =>
+      this.once(`int32:${key}`, (name) => {
+        const values = make();
+        this.initializer(name, [values.length], ELEMENT_TYPE.int32, values);
+      }),
+    scalar: (value, dtype) => this.scalar(value, dtype),
+  };
 
   constructor(
     private readonly graph: Graph,
@@ -140,6 +159,16 @@ class Lowering {
         });
       case 'softmax':
         return this.emit('Softmax', inputs, outputs, { axis: { int: -1 } });
+      case 'convolution':
+        if (this.standard) return lowerToConv(this.writer, operation, inputs, outputs[0]!);
+        return lowerConvolution(this.writer, operation, node, inputs, outputs[0]!);
+      case 'convolutionInputGradient':
+      case 'convolutionFilterGradient':
+        return lowerConvolution(this.writer, operation, node, inputs, outputs[0]!);
+      case 'averagePool':
+        return lowerAveragePool(this.writer, operation.size, node, inputs[0]!, outputs[0]!);
+      case 'averagePoolGradient':
+        return lowerAveragePoolGradient(this.writer, operation.size, node, inputs[0]!, outputs[0]!);
       case 'matmul':
         if (this.standard) return this.standardMatmul(node, operation, inputs, outputs);
         return this.emit(

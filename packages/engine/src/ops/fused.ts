@@ -48,7 +48,7 @@ export function gemm(
  */
 export function columnSum(x: Tensor, alpha = 1): Tensor {
   const [n, d] = x.shape as [number, number];
-  return tf.reshape(matmul(tf.tensor(new Float32Array(n).fill(1), [1, n]), x, { alpha }), [d]);
+  return tf.reshape(matmul(tf.fill([1, n], 1), x, { alpha }), [d]);
 }
 
 /** x over the last axis with mean 0 and variance 1, and 1/standard deviation [...,1]. */

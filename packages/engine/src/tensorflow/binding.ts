@@ -5,13 +5,14 @@ import type { ValueType } from '../graph/graph.js';
 /** TF_DataType of tensorflow/c/tf_datatype.h. */
 export const DATA_TYPE: Readonly<Record<ValueType, number>> = { float32: 1, int32: 3, bool: 10 };
 /** TF_AttrType of tensorflow/c/tf_attrtype.h. */
-export const ATTRIBUTE_TYPE = { int: 1, bool: 3, type: 4 } as const;
+export const ATTRIBUTE_TYPE = { string: 0, int: 1, bool: 3, type: 4 } as const;
 
 /** An attribute of a TensorFlow operation, as the binding takes it. */
 export interface Attribute {
   readonly name: string;
   readonly type: number;
-  readonly value: boolean | number;
+  /** A list for attributes that are lists. */
+  readonly value: boolean | number | string | readonly number[];
 }
 
 /**

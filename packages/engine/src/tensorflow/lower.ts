@@ -1,7 +1,8 @@
 import type { TypedArray } from '../engine.js';
 import type { BinaryOperation, ConstantValue, Graph, Node, UnaryOperation, Value, ValueType } from '../graph/graph.js';
 import { sizeOf } from '../graph/graph.js';
-import { ATTRIBUTE_TYPE, type Attribute, DATA_TYPE } from './binding.js';
+import { convolutionAttributes, flag, int, poolAttributes, type } from './attributes.js';
+import type { Attribute } from './binding.js';
 
 /** A place that holds one tensor during a run. */
 type Slot = number;
@@ -76,15 +77,7 @@ export function lowerToTensorFlow(graph: Graph): TensorFlowProgram {
   return new Lowering(graph).run();
 }
 
-const type = (name: string, dtype: ValueType): Attribute => ({
-  name,
-  type: ATTRIBUTE_TYPE.type,
-  value: DATA_TYPE[dtype],
-});
-const flag = (name: string, value: boolean): Attribute => ({ name, type: ATTRIBUTE_TYPE.bool, value });
 const isUnary = (op: UnaryOperation | BinaryOperation): op is UnaryOperation => op in UNARY;
-const int = (name: string, value: number): Attribute => ({ name, type: ATTRIBUTE_TYPE.int, value });
-
 class Lowering {
   private readonly steps: Step[] = [];
   private readonly constants: (SlotOf & { data: TypedArray | Uint8Array })[] = [];
@@ -195,6 +188,26 @@ class Lowering {
         return this.reduce(REDUCTION[operation.op], inputs[0]!, operation.axes, operation.keepDims, given, outputs[0]);
       case 'softmax':
         return this.emit('Softmax', [T], inputs, outputs);
+      case 'convolution':
+        return this.emit('Conv2D', convolutionAttributes(operation), inputs, outputs);
+      case 'convolutionInputGradient':
+        return this.emit(
+          'Conv2DBackpropInput',
+          convolutionAttributes(operation),
+          [this.ints(shape), inputs[1]!, inputs[0]!],
+          outputs,
+        );
+      case 'convolutionFilterGradient':
+        return this.emit(
+          'Conv2DBackpropFilter',
+          convolutionAttributes(operation),
+          [inputs[0]!, this.ints(shape), inputs[1]!],
+          outputs,
+        );
+      case 'averagePool':
+        return this.emit('AvgPool', poolAttributes(operation.size), inputs, outputs);
+      case 'averagePoolGradient':
+        return this.emit('AvgPoolGrad', poolAttributes(operation.size), [this.ints(shape), ...inputs], outputs);
       case 'matmul': {
         const { transposeA, transposeB, alpha } = operation;
         const isFlat = node.inputs.every((value) => value.shape.length === 2);
