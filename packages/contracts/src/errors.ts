@@ -43,6 +43,7 @@ export const ERRORS = {
   data_not_found: { status: 422, retryable: false, fault: 'user', title: 'A data file is missing' },
   data_tar_truncated: { status: 422, retryable: false, fault: 'user', title: 'A tar shard is truncated or damaged' },
   data_table_invalid: { status: 422, retryable: false, fault: 'user', title: 'A CSV or TSV table is not valid' },
+  data_label_invalid: { status: 422, retryable: false, fault: 'user', title: 'A class label is not valid' },
   data_empty: { status: 422, retryable: false, fault: 'user', title: 'The data set has no usable sample' },
   image_undecodable: { status: 422, retryable: false, fault: 'user', title: 'A picture cannot be decoded' },
   caption_empty: { status: 422, retryable: false, fault: 'user', title: 'A caption is empty' },

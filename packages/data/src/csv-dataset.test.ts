@@ -51,6 +51,32 @@ describe('CsvDataset', () => {
     expect((await dataset.read(0)).caption).toBe('one');
   });
 
+  it('gives classes by number or by name, whose order is that of `classes` or else of the alphabet', async () => {
+    const rows = (labels: string[]) =>
+      `filepath\ttitle\tclass\n${labels.map((label) => `images/a.png\tx\t${label}\n`).join('')}`;
+    const labels = async (dataset: Dataset) =>
+      Promise.all(Array.from({ length: dataset.size }, async (_, i) => (await dataset.read(i, { label: true })).label));
+    const numbers = await open(rows(['3', '', '0']), { labelColumn: 'class' });
+    expect(numbers.classes).toBeUndefined();
+    expect(await labels(numbers)).toEqual([3, undefined, 0]);
+    expect((await numbers.read(0)).label).toBeUndefined();
+    const names = await open(rows(['dog', 'cat', ' dog ', '']), { labelColumn: 'class' });
+    expect(names.classes?.names).toEqual(['cat', 'dog']);
+    expect(await labels(names)).toEqual([1, 0, 1, undefined]);
+    const listed = await open(rows(['dog', '2', 'emu', '3']), { labelColumn: 'class', classes: ['dog', 'cat', 'hen'] });
+    expect([(await listed.read(0, { label: true })).label, (await listed.read(1, { label: true })).label]).toEqual([
+      0, 2,
+    ]);
+    for (const [row, value] of [
+      [2, 'emu'],
+      [3, '3'],
+    ] as const)
+      await expect(listed.read(row, { label: true })).rejects.toMatchObject({
+        code: 'data_label_invalid',
+        fields: [{ path: 'label', value, message: expect.stringContaining(`line ${row + 2}`) }],
+      });
+  });
+
   it('counts rows with a missing picture, one out of bounds or an empty caption as bad, with their line', async () => {
     const dataset = await open(
       'filepath\ttitle\nimages/none.png\tx\n../../../etc/passwd\tx\nimages/a.png\t \nimages/a.png\nimages\tx\n',

@@ -6,9 +6,10 @@ import { type Cancellable, ClipyardError, fieldError } from '@clipyard/contracts
 import { CsvError, parse } from 'csv-parse';
 import { cleanCaption } from './caption.js';
 import { isInside } from './data-path.js';
-import type { CaptionOptions, Dataset, ReadOptions, Sample } from './dataset.js';
+import type { CaptionOptions, ClassSet, Dataset, ReadOptions, Sample } from './dataset.js';
 import { undecodable } from './image/decode.js';
 import { PictureSource, type PictureSourceOptions } from './image/picture-source.js';
+import { LabelReader, namesOf } from './label-reader.js';
 
 /** Longest row of a table, characters. */
 const MAX_ROW_CHARS = 1 << 20;
@@ -20,6 +21,8 @@ export interface CsvOptions extends PictureSourceOptions {
   readonly separator: string;
   readonly imageColumn: string;
   readonly captionColumn: string;
+  readonly labelColumn?: string;
+  readonly classes?: readonly string[];
   /** Where the fields of the run spec above lie, such as `data.train`. */
   readonly field: string;
   /** Pictures outside of it are not read. */
@@ -31,12 +34,15 @@ interface Row {
   readonly line: number;
   readonly image: string;
   readonly caption: string;
+  readonly label: string;
 }
 
 /** Tables of picture paths and captions, as open_clip reads them: a header row, then a sample a row. */
 export class CsvDataset implements Dataset {
   readonly size: number;
   readonly imageSize: number;
+  readonly classes?: ClassSet;
+  readonly #labels: LabelReader;
   readonly #options: CsvOptions;
   readonly #rows: readonly Row[];
   readonly #pictures: PictureSource;
@@ -47,6 +53,9 @@ export class CsvDataset implements Dataset {
     this.size = rows.length;
     this.#pictures = new PictureSource(options);
     this.imageSize = options.imageSize;
+    const names = options.classes ?? namesOf(rows.map(({ label }) => label));
+    this.#labels = new LabelReader(names);
+    if (names !== undefined) this.classes = { names };
   }
 
   /** Reads the tables. Throws `data_table_invalid` for a missing column or a malformed row. */
@@ -63,7 +72,8 @@ export class CsvDataset implements Dataset {
     const name = this.#name(row);
     const caption = cleanCaption(row.caption, name);
     const pixels = await this.#pictures.read(index, name, () => this.#bytes(row, name), options);
-    return { pixels, caption };
+    const label = options.label === true ? this.#labels.parse(row.label, name) : undefined;
+    return { pixels, caption, ...(label === undefined ? {} : { label }) };
   }
 
   async *captions(options: CaptionOptions = {}): AsyncIterable<string> {
@@ -106,9 +116,9 @@ export class CsvDataset implements Dataset {
 }
 
 async function* readTable(options: CsvOptions, table: number, signal: AbortSignal | undefined): AsyncIterable<Row> {
-  const { separator, imageColumn, captionColumn, field } = options;
+  const { separator, imageColumn, captionColumn, labelColumn, field } = options;
   const { url, path, field: urlField } = options.tables[table]!;
-  let columns: { image: number; caption: number } | undefined;
+  let columns: { image: number; caption: number; label: number } | undefined;
   const parser = createReadStream(path, { signal }).pipe(
     parse({
       delimiter: separator,
@@ -125,9 +135,15 @@ async function* readTable(options: CsvOptions, table: number, signal: AbortSigna
     for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
       if (columns === undefined) {
         const find = (name: string, key: string) => findColumn(record, name, `${field}.${key}`, url, separator);
-        columns = { image: find(imageColumn, 'imageColumn'), caption: find(captionColumn, 'captionColumn') };
+        columns = {
+          image: find(imageColumn, 'imageColumn'),
+          caption: find(captionColumn, 'captionColumn'),
+          label: labelColumn === undefined ? -1 : find(labelColumn, 'labelColumn'),
+        };
       } else {
-        yield { table, line: info.lines, image: record[columns.image] ?? '', caption: record[columns.caption] ?? '' };
+        const value = (column: number): string => record[column] ?? '';
+        const { image, caption, label } = columns;
+        yield { table, line: info.lines, image: value(image), caption: value(caption), label: value(label) };
       }
     }
   } catch (error) {

@@ -7,7 +7,7 @@ export interface Sample {
   /** RGB, row-major [S, S, 3], 8 bits a value; owned by the caller. */
   readonly pixels: Uint8Array;
   readonly caption: string;
-  /** Index into `Dataset.classes.names`. */
+  /** Index of its class, into `Dataset.classes.names` where the data set names its classes; see `ReadOptions.label`. */
   readonly label?: number;
   readonly group?: SampleGroup;
 }
@@ -16,9 +16,7 @@ export interface Sample {
 export interface ClassSet {
   readonly names: readonly string[];
   /** Prompts with `{}` in place of the class name. */
-  readonly templates: readonly string[];
-  /** One a class. */
-  readonly groups: readonly SampleGroup[];
+  readonly templates?: readonly string[];
 }
 
 /** The random resized crop of a picture: its area as a share of the whole is drawn from [minArea, 1]. */
@@ -29,6 +27,8 @@ export interface ReadOptions extends Cancellable {
   readonly position?: number;
   /** Default: that of the data set. */
   readonly augment?: Augmentation;
+  /** Give the class too, where that costs a read of its own; default false. */
+  readonly label?: boolean;
 }
 
 export interface CaptionOptions extends Cancellable {
@@ -44,7 +44,7 @@ export interface Dataset {
   /** Samples in each shard, in the order of indices; unset when reading is equally fast in any order. */
   readonly shardSizes?: readonly number[];
   readonly classes?: ClassSet;
-  /** The sample at `index` in [0, size). Throws `image_undecodable` or `caption_empty` for a bad sample. */
+  /** The sample at `index` in [0, size). Throws `image_undecodable` or `caption_empty` for a bad sample, `data_label_invalid` for a class that is none. */
   read(index: number, options?: ReadOptions): Promise<Sample>;
   /** The captions in the order of indices, without touching pictures; those of bad samples are left out. */
   captions(options?: CaptionOptions): AsyncIterable<string>;

@@ -40,7 +40,7 @@ export async function loadEvaluation(dataset: Dataset, options: EvaluationSample
         signal?.throwIfAborted();
         const index = offset + i;
         try {
-          samples[i] = await dataset.read(index, { signal, augment: 'none' });
+          samples[i] = await dataset.read(index, { signal, augment: 'none', label: true });
         } catch (error) {
           if (!(error instanceof ClipyardError && isBadSample(error))) throw error;
           options.onBadSample?.({ position: index, index, error });

@@ -39,10 +39,10 @@ export async function openDataset(source: DataSource, options: OpenDatasetOption
     case 'webdataset': {
       const started = performance.now();
       const shards = await findFiles(source.urls, field, options);
-      const { imageKeys, captionKeys, captionField } = source;
+      const { imageKeys, captionKeys, captionField, labelKeys, classes } = source;
       const { cacheDir } = options;
       const dataset = await WebDataset.open(
-        { ...common, shards, imageKeys, captionKeys, captionField, cacheDir },
+        { ...common, shards, imageKeys, captionKeys, captionField, labelKeys, classes, cacheDir },
         { signal },
       );
       const ms = Math.round(performance.now() - started);
@@ -56,10 +56,10 @@ export async function openDataset(source: DataSource, options: OpenDatasetOption
     }
     case 'csv': {
       const tables = await findFiles(source.urls, field, options);
-      const { separator, imageColumn, captionColumn } = source;
+      const { separator, imageColumn, captionColumn, labelColumn, classes } = source;
       const { dataDir } = options;
       const dataset = await CsvDataset.open(
-        { ...common, tables, separator, imageColumn, captionColumn, field, dataDir },
+        { ...common, tables, separator, imageColumn, captionColumn, labelColumn, classes, field, dataDir },
         { signal },
       );
       options.log?.('info', `Read ${dataset.size} rows of ${tables.length} tables`, { field });

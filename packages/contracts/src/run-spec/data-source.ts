@@ -10,6 +10,13 @@ const badSamples = z
   .default(0.01)
   .describe('Largest share of samples that may be unusable (undecodable picture, empty caption) before the run fails');
 
+const classes = z
+  .array(z.string().min(1).max(500))
+  .min(2)
+  .max(100_000)
+  .optional()
+  .describe('Names of the classes, in the order of the numbers that labels have; labels may also be such names');
+
 const shapesData = z.strictObject({
   type: z.literal('shapes').describe('Drawn pictures of coloured shapes with captions made from templates'),
   samples: positive.max(100_000_000).default(100_000).describe('Number of distinct samples'),
@@ -38,6 +45,13 @@ const webdatasetData = z.strictObject({
     .default(['txt', 'json'])
     .describe('Extensions that hold the caption, in order of preference'),
   captionField: z.string().default('caption').describe('The field of a .json file that holds the caption'),
+  labelKeys: z
+    .array(z.string())
+    .default(['cls'])
+    .describe(
+      'Extensions that hold the class, a whole number from 0 on or a name of `classes`; read by evaluations only',
+    ),
+  classes,
   maxBadFraction: badSamples,
 });
 
@@ -47,6 +61,13 @@ const csvData = z.strictObject({
   separator: z.string().length(1).default('\t').describe('Column separator'),
   imageColumn: z.string().default('filepath').describe('Column with the path of the picture, relative to the table'),
   captionColumn: z.string().default('title').describe('Column with the caption'),
+  labelColumn: z
+    .string()
+    .optional()
+    .describe('Column with the class, a whole number from 0 on or a name; default: samples have no class'),
+  classes: classes.describe(
+    'Names of the classes, in the order of the numbers that labels have; default: the different names in the tables, sorted',
+  ),
   maxBadFraction: badSamples,
 });
 

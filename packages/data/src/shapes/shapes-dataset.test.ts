@@ -27,7 +27,7 @@ describe('the vocabulary of shapes', () => {
     expect(new Set(heldOut.map(({ colour }) => colour)).size).toBe(8);
     expect(new Set(heldOut.map(({ shape }) => shape)).size).toBe(8);
     expect(heldOut.length).toBe(8);
-    expect(SHAPE_CLASSES.groups[SHAPE_CLASSES.names.indexOf('purple star')]).toBe('unseen');
+    expect(PAIRS[SHAPE_CLASSES.names.indexOf('purple star')]!.group).toBe('unseen');
   });
 
   it('says colour and shape in every caption, with the words that the prompts use', async () => {
@@ -68,7 +68,7 @@ describe('ShapesDataset', () => {
       for (let i = 0; i < dataset.size; i++) {
         const { label, group, caption } = await dataset.read(i);
         counts.set(label!, (counts.get(label!) ?? 0) + 1);
-        expect(group).toBe(SHAPE_CLASSES.groups[label!]);
+        expect(group).toBe(PAIRS[label!]!.group);
         if (split !== 'all') expect(group).toBe(split);
         expect(caption).toContain(SHAPE_CLASSES.names[label!]);
       }

@@ -89,8 +89,7 @@ export const PAIRS: readonly Pair[] = COLOURS.flatMap((_, colour) =>
   })),
 );
 
-export const SHAPE_CLASSES: ClassSet = {
+export const SHAPE_CLASSES = {
   names: PAIRS.map(({ colour, shape }) => `${COLOURS[colour]!.name} ${SHAPES[shape]}`),
   templates: PROMPT_TEMPLATES,
-  groups: PAIRS.map(({ group }) => group),
-};
+} satisfies ClassSet;

@@ -57,6 +57,28 @@ describe('WebDataset', () => {
     await dataset.close();
   });
 
+  it('gives the class of a sample from its .cls when asked, a number or a name of `classes`', async () => {
+    const image = await plain(1, 2, 3).png().toBuffer();
+    const members = ['0', 'b\n', '7', 'emu'].flatMap((label, i): [string, Uint8Array | string][] => [
+      [`${i}.png`, image],
+      [`${i}.txt`, 'x'],
+      [`${i}.cls`, label],
+    ]);
+    await writeTar('0.tar', [...members, ['4.png', image], ['4.txt', 'x'], ['5.cls', '1']]);
+    const named = await open({ urls: ['0.tar'], classes: ['a', 'b'] });
+    expect(named.size).toBe(5);
+    expect(named.classes?.names).toEqual(['a', 'b']);
+    const label = async (dataset: Dataset, i: number) => (await dataset.read(i, { label: true })).label;
+    expect([await label(named, 0), await label(named, 1), await label(named, 4)]).toEqual([0, 1, undefined]);
+    expect((await named.read(2)).label).toBeUndefined();
+    for (const i of [2, 3]) await expect(label(named, i)).rejects.toMatchObject({ code: 'data_label_invalid' });
+    const numbered = await open({ urls: ['0.tar'] });
+    expect(await label(numbered, 2)).toBe(7);
+    await expect(label(numbered, 3)).rejects.toMatchObject({ code: 'data_label_invalid', fields: [{ value: 'emu' }] });
+    await named.close();
+    await numbered.close();
+  });
+
   it('groups members by name in any order, over shards in the order of their URLs', async () => {
     const image = await plain(1, 2, 3).png().toBuffer();
     await writeTar('s-0.tar', [

@@ -1,10 +1,11 @@
 import assert from 'node:assert';
 import { type Cancellable, ClipyardError } from '@clipyard/contracts';
 import { cleanCaption, emptyCaption } from '../caption.js';
-import type { CaptionOptions, Dataset, ReadOptions, Sample } from '../dataset.js';
+import type { CaptionOptions, ClassSet, Dataset, ReadOptions, Sample } from '../dataset.js';
 import { FilePool } from '../file-pool.js';
 import { undecodable } from '../image/decode.js';
 import { PictureSource, type PictureSourceOptions } from '../image/picture-source.js';
+import { LabelReader } from '../label-reader.js';
 import { loadTarIndex } from './index-cache.js';
 import { groupSamples, type ShardSample } from './shard.js';
 import { damaged, type TarMember } from './tar-index.js';
@@ -13,6 +14,8 @@ import { damaged, type TarMember } from './tar-index.js';
 const MAX_IMAGE_BYTES = 256 << 20;
 /** Largest caption file that is read, bytes. */
 const MAX_CAPTION_BYTES = 1 << 20;
+/** Largest label file that is read, bytes. */
+const MAX_LABEL_BYTES = 4 << 10;
 /** Shards indexed at once. */
 const INDEX_CONCURRENCY = 4;
 /** Captions read at once. */
@@ -24,6 +27,8 @@ export interface WebDatasetOptions extends PictureSourceOptions {
   readonly imageKeys: readonly string[];
   readonly captionKeys: readonly string[];
   readonly captionField: string;
+  readonly labelKeys?: readonly string[];
+  readonly classes?: readonly string[];
   readonly cacheDir: string;
 }
 
@@ -41,6 +46,8 @@ export class WebDataset implements Dataset {
   readonly size: number;
   readonly imageSize: number;
   readonly shardSizes: readonly number[];
+  readonly classes?: ClassSet;
+  readonly #labels: LabelReader;
   readonly #options: WebDatasetOptions;
   readonly #shards: readonly Shard[];
   readonly #files = new FilePool();
@@ -51,20 +58,22 @@ export class WebDataset implements Dataset {
     this.#shards = shards;
     this.#pictures = new PictureSource(options);
     this.imageSize = options.imageSize;
+    this.#labels = new LabelReader(options.classes);
+    if (options.classes !== undefined) this.classes = { names: options.classes };
     this.shardSizes = shards.map(({ samples }) => samples.length);
     this.size = this.shardSizes.reduce((sum, size) => sum + size, 0);
   }
 
   /** Indexes the shards, or loads their indices. Throws `data_tar_truncated`. */
   static async open(options: WebDatasetOptions, { signal }: Cancellable = {}): Promise<WebDataset> {
-    const { shards, cacheDir, imageKeys, captionKeys } = options;
+    const { shards, cacheDir, imageKeys, captionKeys, labelKeys } = options;
     const samples = new Array<ShardSample[]>(shards.length);
     const pending = shards.keys();
     await Promise.all(
       Array.from({ length: INDEX_CONCURRENCY }, async () => {
         for (const i of pending) {
           const members = await loadTarIndex(shards[i]!.path, cacheDir, { signal, field: shards[i]!.field });
-          samples[i] = groupSamples(members, imageKeys, captionKeys);
+          samples[i] = groupSamples(members, imageKeys, captionKeys, labelKeys);
         }
       }),
     );
@@ -82,7 +91,8 @@ export class WebDataset implements Dataset {
     const { shard, sample, name } = this.#find(index);
     const caption = await this.#caption(shard, sample, name);
     const pixels = await this.#pictures.read(index, name, () => this.#image(shard, sample, name), options);
-    return { pixels, caption };
+    const label = options.label === true ? await this.#label(shard, sample, name) : undefined;
+    return { pixels, caption, ...(label === undefined ? {} : { label }) };
   }
 
   async *captions(options: CaptionOptions = {}): AsyncIterable<string> {
@@ -127,6 +137,13 @@ export class WebDataset implements Dataset {
     if (sample.image === undefined) throw undecodable(name, 'the shard holds no picture of this sample');
     if (sample.image.bytes > MAX_IMAGE_BYTES) throw undecodable(name, `it has ${sample.image.bytes} bytes`);
     return this.#bytes(shard, sample.image);
+  }
+
+  async #label(shard: Shard, sample: ShardSample, name: string): Promise<number | undefined> {
+    if (sample.label === undefined) return undefined;
+    const { offset, bytes } = sample.label;
+    const content = await this.#bytes(shard, { ...sample.label, offset, bytes: Math.min(bytes, MAX_LABEL_BYTES) });
+    return this.#labels.parse(content.toString('utf8'), name);
   }
 
   async #caption(shard: Shard, sample: ShardSample, name: string): Promise<string> {
