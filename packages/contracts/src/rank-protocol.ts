@@ -142,9 +142,18 @@ export const METRICS = {
   'time/optimizer_ms': 'Of that, optimizer, ms',
   'data/bad_samples': 'Unusable samples so far, skipped and replaced',
   'rank/rss_mib': 'Peak resident memory of the rank process, MiB',
+  'eval/zeroshot/top1':
+    'Zero-shot accuracy, 0 to 1: the share of pictures whose own class scores highest. A task with a `name` has it in place of `zeroshot` or `retrieval`, here and below',
+  'eval/zeroshot/top5': 'Share of pictures whose own class is among the five that score highest, 0 to 1',
+  'eval/zeroshot/mean_per_class': 'Mean over classes of their accuracy, 0 to 1',
   'eval/zeroshot/seen': 'Zero-shot accuracy on classes shown in training, 0 to 1',
   'eval/zeroshot/unseen': 'Zero-shot accuracy on classes never shown, 0 to 1',
-  'eval/zeroshot/top1': 'Zero-shot accuracy over all classes, 0 to 1',
-  'eval/retrieval/image_to_text/r1': 'Recall at 1, 0 to 1 (also r5, r10)',
-  'eval/retrieval/text_to_image/r1': 'Recall at 1, 0 to 1 (also r5, r10)',
+  'eval/retrieval/image_to_text/r1':
+    'Recall at 1, 0 to 1 (also r5, r10): the share of pictures with one of their own captions among the k most similar. Ties count as if in random order',
+  'eval/retrieval/image_to_text/mean_rank': 'Mean rank of the first own caption, from 1',
+  'eval/retrieval/image_to_text/median_rank': 'Median of these ranks',
+  'eval/retrieval/text_to_image/r1':
+    'Recall at 1, 0 to 1 (also r5, r10), of captions, each of which looks for one of its own pictures',
+  'eval/retrieval/text_to_image/mean_rank': 'Mean rank of the first own picture, from 1',
+  'eval/retrieval/text_to_image/median_rank': 'Median of these ranks',
 } as const;

@@ -79,8 +79,8 @@ export async function openRun(deps: Pick<TrainDeps, 'engine' | 'group' | 'log'>,
     evalData === undefined || tasks.length === 0
       ? undefined
       : await Evaluator.create(
-          { engine, group, state, tokenizer, dataset: evalData, log },
-          { config, tasks, evalSamples: spec.data.evalSamples, signal: new AbortController().signal },
+          { engine, group, weights: state, tokenizer, dataset: evalData, log },
+          { config, tasks, evalSamples: spec.data.evalSamples },
         );
   const loader = new BatchLoader(
     {

@@ -1,23 +1,45 @@
 import { z } from 'zod';
 import { positive } from './numbers.js';
 
+const name = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9_-]{0,39}$/,
+    'must be 1 to 40 lower-case letters, digits, dashes or underscores, and begin with a letter or digit',
+  )
+  .optional()
+  .describe('Its metrics are `eval/<name>/…`; default: the type. Two tasks of one type need names');
+
+const template = z.string().includes('{}').max(1000);
+
 export const evaluationTaskSchema = z.discriminatedUnion('type', [
   z.strictObject({
-    type: z.literal('zeroshot').describe('Zero-shot classification with prompt templates'),
+    type: z
+      .literal('zeroshot')
+      .describe('Zero-shot classification: a class is the mean of the embeddings of its prompts'),
+    name,
     classes: z
-      .array(z.string().min(1))
+      .array(z.string().min(1).max(500))
       .min(2)
-      .max(10_000)
+      .max(100_000)
       .optional()
-      .describe('Class names; default: those of the data set'),
+      .describe('Class names; samples of other classes are left out. Default: the classes of data.eval'),
     templates: z
-      .array(z.string().includes('{}'))
-      .min(1)
-      .max(1000)
+      .union(
+        [z.literal('openai-80'), z.array(template).min(1).max(1000)],
+        'must be `openai-80` or a list of prompts with {} in place of the class',
+      )
       .optional()
-      .describe('Prompts with {} in place of the class; default: those of the data set'),
+      .describe(
+        "Prompts with {} in place of the class, or `openai-80`: CLIP's 80 for ImageNet. Default: those of the data set, else `a photo of a {}`",
+      ),
   }),
-  z.strictObject({ type: z.literal('retrieval').describe('Image-to-text and text-to-image recall at 1, 5 and 10') }),
+  z.strictObject({
+    type: z
+      .literal('retrieval')
+      .describe('Image-to-text and text-to-image retrieval: recall at 1, 5 and 10, mean and median rank'),
+    name,
+  }),
 ]);
 export type EvaluationTask = z.infer<typeof evaluationTaskSchema>;
 

@@ -36,6 +36,19 @@ it('says of a duration that is none, or two at once, what it must be, and of a w
   expect(problemsOf({ duration: { steps: 0 } })).toMatchObject([{ path: 'duration.steps', value: 0 }]);
 });
 
+it('wants a name of its own for each evaluation task', () => {
+  const data = { train: { type: 'shapes' }, eval: { type: 'shapes' } };
+  const evaluate = {
+    tasks: [{ type: 'zeroshot' }, { type: 'retrieval' }, { type: 'zeroshot', templates: 'openai-80' }],
+  };
+  expect(problemsOf({ data, evaluate })).toMatchObject([{ path: 'evaluate.tasks[2].name', value: 'zeroshot' }]);
+  const named = { tasks: [...evaluate.tasks.slice(0, 2), { ...evaluate.tasks[2], name: 'paper' }] };
+  expect(problemsOf({ data, evaluate: named })).toEqual([]);
+  expect(problemsOf({ data, evaluate: { tasks: [{ type: 'zeroshot', templates: 'openai-8' }] } })).toMatchObject([
+    { path: 'evaluate.tasks[0].templates', message: expect.stringContaining('openai-80') },
+  ]);
+});
+
 it('refuses the character NUL, which the database cannot store', () => {
   expect(problemsOf({ labels: { team: 'a\0b' } })).toMatchObject([{ path: 'labels.team', remedy: 'Remove it.' }]);
   expect(problemsOf({ model: { config: { 'a\0': 1 } } })).toMatchObject([{ path: 'model.config' }]);

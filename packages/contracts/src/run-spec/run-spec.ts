@@ -3,7 +3,7 @@ import { ClipyardError, fieldError } from '../errors.js';
 import { fieldProblems } from '../field-problems.js';
 import { checkpointSchema } from './checkpoint.js';
 import { dataSourceSchema } from './data-source.js';
-import { evaluateSchema } from './evaluation.js';
+import { type EvaluationTask, evaluateSchema } from './evaluation.js';
 import { lossSchema } from './loss.js';
 import { modelSchema } from './model.js';
 import { count, positive } from './numbers.js';
@@ -146,6 +146,7 @@ function checkAcrossFields(spec: RunSpec): void {
       remedy: `Use a multiple of ${micro}, such as ${Math.ceil(global / micro) * micro}.`,
     });
   }
+  refuseTasksOfOneName(spec.evaluate.tasks);
   if (spec.evaluate.tasks.length > 0 && spec.data.eval === undefined) {
     throw fieldError('spec_invalid', {
       path: 'data.eval',
@@ -153,6 +154,19 @@ function checkAcrossFields(spec: RunSpec): void {
       remedy: 'Name the evaluation data, or leave evaluate.tasks empty.',
     });
   }
+}
+
+/** Metrics are named for their task. */
+function refuseTasksOfOneName(tasks: readonly EvaluationTask[]): void {
+  const names = tasks.map(({ name, type }) => name ?? type);
+  const again = names.findIndex((name, i) => names.indexOf(name) < i);
+  if (again < 0) return;
+  throw fieldError('spec_invalid', {
+    path: `evaluate.tasks[${again}].name`,
+    message: `is \`${names[again]}\`, as that of evaluate.tasks[${names.indexOf(names[again]!)}]`,
+    value: names[again],
+    remedy: 'Give each task a name of its own.',
+  });
 }
 
 /** The world sizes that a run may have, ascending: those in [min, max] that divide the global batch. */

@@ -1,4 +1,6 @@
+import type { Group } from '@clipyard/contracts';
 import type { Embedder } from './embedder.js';
+import { gatherRows, shareOf } from './gather-rows.js';
 
 /** A classifier made of prompts: the mean of each class's prompt embeddings, of length 1 (CLIP, section 3.1.4). */
 export interface ZeroShotClassifier {
@@ -7,38 +9,39 @@ export interface ZeroShotClassifier {
   readonly weights: Float32Array;
 }
 
+/** Prompts that are embedded at once: more than a class may have templates. */
+const PROMPTS_AT_ONCE = 1024;
+
+/** Every rank embeds the prompts of its share of the classes; all get the whole classifier. */
 export async function buildZeroShot(
-  embedder: Embedder,
+  embedder: Pick<Embedder, 'dimension' | 'texts'>,
+  group: Group,
   names: readonly string[],
   templates: readonly string[],
   signal: AbortSignal,
 ): Promise<ZeroShotClassifier> {
   const { dimension } = embedder;
-  const prompts = names.flatMap((name) => templates.map((template) => template.replaceAll('{}', name)));
-  const embeddings = await embedder.sharedTexts(prompts, signal);
-  const weights = new Float32Array(names.length * dimension);
-  for (let c = 0; c < names.length; c++) {
-    const row = weights.subarray(c * dimension, (c + 1) * dimension);
-    for (let t = 0; t < templates.length; t++) {
-      const offset = (c * templates.length + t) * dimension;
-      for (let d = 0; d < dimension; d++) row[d]! += embeddings[offset + d]!;
-    }
-    const norm = Math.hypot(...row);
-    for (let d = 0; d < dimension; d++) row[d]! /= norm;
+  const { start, end } = shareOf(names.length, group);
+  const own = new Float32Array((end - start) * dimension);
+  const classesAtOnce = Math.max(1, Math.floor(PROMPTS_AT_ONCE / templates.length));
+  for (let first = start; first < end; first += classesAtOnce) {
+    const part = names.slice(first, Math.min(end, first + classesAtOnce));
+    const prompts = part.flatMap((name) => templates.map((template) => template.replaceAll('{}', () => name)));
+    const embeddings = await embedder.texts(prompts, signal);
+    part.forEach((_, i) => {
+      const rows = embeddings.subarray(i * templates.length * dimension, (i + 1) * templates.length * dimension);
+      own.set(meanDirection(rows, dimension), (first - start + i) * dimension);
+    });
   }
-  return { names, weights };
+  return { names, weights: (await gatherRows(group, own, dimension, signal)).rows };
 }
 
-/** Cosine similarity of one picture [D] to every class, [C]. */
-export function classSimilarities({ names, weights }: ZeroShotClassifier, image: Float32Array): Float32Array {
-  const dimension = image.length;
-  return Float32Array.from(names, (_, c) => {
-    let dot = 0;
-    for (let d = 0; d < dimension; d++) dot += weights[c * dimension + d]! * image[d]!;
-    return dot;
+/** The mean of rows [n,D], scaled to length 1; zeros where the rows cancel out. */
+function meanDirection(rows: Float32Array, dimension: number): Float64Array {
+  const sum = new Float64Array(dimension);
+  rows.forEach((value, i) => {
+    sum[i % dimension]! += value;
   });
+  const norm = Math.sqrt(sum.reduce((total, value) => total + value * value, 0));
+  return norm === 0 ? sum : sum.map((value) => value / norm);
 }
-
-/** Index of the largest value; the first of equal ones. */
-export const argMax = (values: Float32Array): number =>
-  values.reduce((best, value, i) => (value > values[best]! ? i : best), 0);
