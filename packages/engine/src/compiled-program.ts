@@ -11,16 +11,21 @@ export interface Runnable {
   dispose(): Promise<void>;
 }
 
-/** Likewise cut in two; `finish` gets what `begin` was given last. */
+/** Likewise cut in two; `finish` gets what `begin` was given for this tape. */
 export interface StagedRunnable {
-  begin(given: Buffers, outputs: Buffers): Results;
-  finish(begun: Buffers, given: Buffers, outputs: Buffers): Results;
+  begin(given: Buffers, outputs: Buffers, tape: number): Results;
+  finish(begun: Buffers, given: Buffers, outputs: Buffers, tape: number): Results;
   dispose(): Promise<void>;
 }
 
 interface Signature {
   readonly name: string;
   readonly inputs: Specs;
+}
+
+interface StagedSignature extends Signature {
+  readonly late: readonly string[];
+  readonly tapes: number;
 }
 
 export function compiledProgram({ name, inputs }: Signature, outputs: Specs, runnable: Runnable): Program {
@@ -38,29 +43,31 @@ export function compiledProgram({ name, inputs }: Signature, outputs: Specs, run
 }
 
 export function stagedProgram(
-  { name, inputs, late }: Signature & { readonly late: readonly string[] },
+  { name, inputs, late, tapes }: StagedSignature,
   { earlyOutputs, lateOutputs }: Pick<StagedProgram, 'earlyOutputs' | 'lateOutputs'>,
   runnable: StagedRunnable,
 ): StagedProgram {
   const lateInputs = selectSpecs(inputs, (input) => late.includes(input));
   const earlyInputs = selectSpecs(inputs, (input) => !late.includes(input));
-  let begun: Buffers | undefined;
+  const begun: (Buffers | undefined)[] = new Array(tapes);
   return {
     name,
     inputs,
     earlyOutputs,
     lateOutputs,
-    begin: async (given, targets = {}) => {
+    begin: async (given, targets = {}, tape = 0) => {
+      assert(tape < tapes, `there are ${tapes} tapes`);
       checkInputs(name, earlyInputs, given);
       checkOutputs(name, earlyOutputs, targets);
-      begun = given;
-      return runnable.begin(given, targets);
+      begun[tape] = given;
+      return runnable.begin(given, targets, tape);
     },
-    finish: async (given, targets = {}) => {
-      assert(begun !== undefined, 'finish before begin');
+    finish: async (given, targets = {}, tape = 0) => {
+      const early = begun[tape];
+      assert(early !== undefined, 'finish before begin');
       checkInputs(name, lateInputs, given);
       checkOutputs(name, lateOutputs, targets);
-      return runnable.finish(begun, given, targets);
+      return runnable.finish(early, given, targets, tape);
     },
     dispose: () => runnable.dispose(),
   };

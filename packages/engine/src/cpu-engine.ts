@@ -8,6 +8,7 @@ import type {
   Engine,
   Program,
   Specs,
+  StagedOptions,
   StagedProgram,
   TensorFunction,
   TypedArray,
@@ -22,6 +23,7 @@ const CPU = 'cpu';
 /** Runs functions op by op on tfjs's plain JavaScript backend: slow, and the reference in tests. */
 export class CpuEngine implements Engine {
   readonly name = 'cpu';
+  readonly device = 'cpu';
 
   constructor() {
     installGradients();
@@ -39,7 +41,7 @@ export class CpuEngine implements Engine {
     fn: TensorFunction,
     inputs: Specs,
     late: readonly string[],
-    options: CompileOptions,
+    options: StagedOptions,
   ): Promise<StagedProgram> {
     const outputs = trial(options.name, fn, inputs);
     const lateNames = dependents(fn, inputs, late);
@@ -47,7 +49,7 @@ export class CpuEngine implements Engine {
       Object.fromEntries(Object.entries(results).filter(([name]) => lateNames.has(name) === wanted));
     const unknown = zeros(selectSpecs(inputs, (name) => late.includes(name)));
     return stagedProgram(
-      { name: options.name, inputs, late },
+      { name: options.name, inputs, late, tapes: options.tapes ?? 1 },
       {
         earlyOutputs: selectSpecs(outputs, (name) => !lateNames.has(name)),
         lateOutputs: selectSpecs(outputs, (name) => lateNames.has(name)),

@@ -22,7 +22,7 @@ export type TensorFunction = (inputs: Record<string, Tensor>) => Record<string, 
 export interface CompileOptions {
   /** For messages and profiles. */
   readonly name: string;
-  /** Outputs that may be written over an input, by name. Throws `engine_unsupported` where that would change results. */
+  /** Outputs that may be written over an input (of a staged program: a late output over a late input), by name. Throws `engine_unsupported` where that would change results. */
   readonly inPlace?: Readonly<Record<string, string>>;
 }
 
@@ -38,9 +38,14 @@ export interface Program {
   dispose(): Promise<void>;
 }
 
+export interface StagedOptions extends CompileOptions {
+  /** How many results of `begin` are kept side by side, default 1. Each takes the memory of what `finish` reads of it. */
+  readonly tapes?: number;
+}
+
 /**
- * A program cut in two: what does not depend on the `late` inputs runs first and is kept, the rest when they are known.
- * So a backward pass can wait for cotangents that other ranks help to compute, without encoding twice.
+ * A program cut in two: what does not depend on the `late` inputs runs first and is kept on a tape, the rest when they
+ * are known. So a backward pass can wait for cotangents that other ranks help to compute, without encoding twice.
  */
 export interface StagedProgram {
   readonly name: string;
@@ -49,21 +54,24 @@ export interface StagedProgram {
   readonly earlyOutputs: Specs;
   /** Outputs of `finish`: all others. */
   readonly lateOutputs: Specs;
-  begin(inputs: Buffers, outputs?: Buffers): Promise<Record<string, TypedArray>>;
-  /** Uses what the last `begin` kept; the arrays given to `begin` must not have changed since. */
-  finish(lateInputs: Buffers, outputs?: Buffers): Promise<Record<string, TypedArray>>;
+  /** `tape`: where to keep it, from 0, default 0; what was kept there is lost. */
+  begin(inputs: Buffers, outputs?: Buffers, tape?: number): Promise<Record<string, TypedArray>>;
+  /** Uses what the last `begin` of this tape kept; the arrays given to that `begin` must not have changed since. */
+  finish(lateInputs: Buffers, outputs?: Buffers, tape?: number): Promise<Record<string, TypedArray>>;
   dispose(): Promise<void>;
 }
 
 export interface Engine {
   readonly name: 'onnxruntime' | 'tensorflow' | 'cpu';
+  /** What it computes on. */
+  readonly device: 'cpu' | 'gpu';
   /** Throws `engine_unsupported` for an operation it lacks. */
   compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program>;
   compileStaged(
     fn: TensorFunction,
     inputs: Specs,
     late: readonly string[],
-    options: Omit<CompileOptions, 'inPlace'>,
+    options: StagedOptions,
   ): Promise<StagedProgram>;
   /** Zeroed memory as the engine likes it best. */
   allocate<D extends DType>(dtype: D, length: number): D extends 'float32' ? Float32Array : Int32Array;

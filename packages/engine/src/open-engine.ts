@@ -56,7 +56,7 @@ async function openOnGpu(options: OpenEngineOptions): Promise<Engine | undefined
   if (found?.gpu !== true) return undefined;
   try {
     const engine = await openTensorFlow(found, options);
-    if (engine.gpu) return engine;
+    if (engine.device === 'gpu') return engine;
     await engine.close();
     return undefined;
   } catch (error) {

@@ -49,7 +49,8 @@ const small = [1, 2].flatMap((threads) =>
     threads,
     rounds,
     steps: batch === 64 ? 6 : 3,
-    warmup: 3,
+    // Until V8 has compiled what runs between the programs.
+    warmup: 10,
     // How far the same loss in float32 may differ, relative.
     tolerance: 1e-5,
     compiled: true,

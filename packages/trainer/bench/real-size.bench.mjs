@@ -68,7 +68,11 @@ async function measure({ preset, global, micro, steps }) {
   const initializing = performance.now();
   state.initialize(0);
   const initializeSeconds = seconds(initializing);
-  const plan = planRun({ batch: { global, micro }, duration: { steps: 1 } }, global, 0, 1);
+  const plan = planRun({ batch: { global, micro }, duration: { steps: 1 } }, global, {
+    rank: 0,
+    worldSize: 1,
+    device: engine.device,
+  });
   const stepper = await TrainStep.create(
     { engine: noting, group: createGroup([], { rank: 0, worldSize: 1 }), state },
     { config, plan, optimizer: OPTIMIZER, maxLogitScale: 100 },

@@ -30,7 +30,12 @@ for (const { name, shape } of specs) {
   const scale = shape.length > 1 && shape.at(-1) >= 512 ? 0.03125 : 0.0625;
   layout.view(state.parameters, name).set(formulaValues(name, layout.size(name), scale, gain ? 1 : 0));
 }
-const plan = planRun({ batch: { global: batch, micro }, duration: { steps: 1 } }, batch, 0, 1);
+const plan = planRun(
+  { batch: { global: batch, ...(micro < batch && { micro }) }, duration: { steps: 1 } },
+  batch,
+  0,
+  1,
+);
 const compiling = performance.now();
 const stepper = await TrainStep.create(
   { engine, group, state },

@@ -67,7 +67,7 @@ export async function openRun(deps: Pick<TrainDeps, 'engine' | 'group' | 'log'>,
     vocabSize,
     contextLength,
   });
-  const plan = planRun(spec, trainData.size, start.rank, start.worldSize);
+  const plan = planRun(spec, trainData.size, { rank: start.rank, worldSize: start.worldSize, device: engine.device });
 
   const state = new TrainState(engine, specs, layout, start.rank, start.worldSize);
   const stepper = await TrainStep.create(

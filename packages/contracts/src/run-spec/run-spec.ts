@@ -45,7 +45,9 @@ export const runSpecSchema = z.strictObject({
       micro: positive
         .max(65_536)
         .optional()
-        .describe('Samples that a rank encodes at once; default: its whole share. Less memory, more time'),
+        .describe(
+          'Samples that a rank encodes at once, to save memory: all are encoded again for the backward pass. Default: whatever is fastest, with the activations of the whole share kept',
+        ),
     })
     .describe('Batch sizes, in samples'),
   duration: z

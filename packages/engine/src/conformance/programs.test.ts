@@ -210,4 +210,47 @@ describe.each(engines.names)('staged programs on %s', (name) => {
     expectBitwise(db, again.db as Float32Array);
     await staged.dispose();
   });
+
+  it('keep what begin kept apart by tape, whatever was begun since', async () => {
+    const staged = await engine.compileStaged(network, specs, ['cotangent'], { name: 'network', tapes: 2 });
+    const negated = Object.fromEntries(
+      Object.entries(early).map(([name, array]) => [name, array.map((v) => -v) as typeof array]),
+    );
+    const expected = [early, negated].map(async (inputs) => {
+      const alone = await engine.compileStaged(network, specs, ['cotangent'], { name: 'network' });
+      await alone.begin(inputs);
+      const { dw } = await alone.finish({ cotangent });
+      await alone.dispose();
+      return dw as Float32Array;
+    });
+    await staged.begin(early, {}, 0);
+    await staged.begin(negated, {}, 1);
+    for (const tape of [1, 0, 1]) {
+      const { dw } = await staged.finish({ cotangent }, {}, tape);
+      expectBitwise(dw as Float32Array, (await expected[tape])!);
+    }
+    await staged.dispose();
+  });
+
+  it('add to a late input in place', async () => {
+    const summed: TensorFunction = ({ sum, ...inputs }) => ({ total: tf.add(sum!, network(inputs).dw!) });
+    const withSum = { ...specs, sum: { shape: [48, 32] } };
+    const staged = await engine.compileStaged(summed, withSum, ['cotangent', 'sum'], {
+      name: 'summed',
+      tapes: 2,
+      inPlace: { total: 'sum' },
+    });
+    const once = await engine.compile(network, specs, { name: 'network' });
+    const { dw } = await once.run(values);
+    const sum = engine.allocate('float32', 48 * 32);
+    for (const tape of [0, 1]) await staged.begin(early, {}, tape);
+    for (const tape of [0, 1]) await staged.finish({ cotangent, sum }, { total: sum }, tape);
+    expectAllClose(
+      sum,
+      (dw as Float32Array).map((v) => 2 * v),
+      { rtol: 1e-6, atol: 1e-6 },
+    );
+    await staged.dispose();
+    await once.dispose();
+  });
 });

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { ClipyardError } from '@clipyard/contracts';
 import type { OnCompile } from '../compile-report.js';
-import { compiledProgram, type Runnable, selectSpecs, specsOf, stagedProgram } from '../compiled-program.js';
+import { compiledProgram, selectSpecs, specsOf, stagedProgram } from '../compiled-program.js';
 import type {
   Buffers,
   CompileOptions,
@@ -9,8 +9,10 @@ import type {
   Engine,
   Program,
   Specs,
+  StagedOptions,
   StagedProgram,
   TensorFunction,
+  TypedArray,
 } from '../engine.js';
 import { installGradients } from '../gradients.js';
 import { costOf, type GraphCost } from '../graph/cost.js';
@@ -38,6 +40,12 @@ interface ProgramFacts {
   readonly sources: LoweredProgram['sources'];
 }
 
+/** One program's use of a session; `run` as the session's. */
+interface SessionUse {
+  run(given: readonly Buffers[], wanted: readonly Buffers[]): Promise<Record<string, TypedArray>>;
+  dispose(): Promise<void>;
+}
+
 /** A session and how many programs use it. */
 interface SharedSession {
   readonly session: Session;
@@ -47,6 +55,7 @@ interface SharedSession {
 /** Records functions on this thread and replays them on ONNX Runtime's, so that the event loop never waits. */
 export class OnnxRuntimeEngine implements Engine {
   readonly name = 'onnxruntime';
+  readonly device = 'cpu';
   private readonly runtime: OrtRuntime;
   private readonly runOptions: bigint;
   /** By their model: programs of the same structure share one. */
@@ -66,30 +75,37 @@ export class OnnxRuntimeEngine implements Engine {
     const graph = simplify(record(options.name, fn, inputs));
     checkInPlace(graph, options.inPlace ?? {});
     const session = await this.open(graph, options.name, start);
-    return compiledProgram({ name: options.name, inputs }, specsOf(graph.outputs), session);
+    return compiledProgram({ name: options.name, inputs }, specsOf(graph.outputs), {
+      run: (given, outputs) => session.run([given], [outputs]),
+      dispose: () => session.dispose(),
+    });
   }
 
   async compileStaged(
     fn: TensorFunction,
     inputs: Specs,
     late: readonly string[],
-    options: CompileOptions,
+    { tapes: tapeCount = 1, inPlace = {}, ...options }: StagedOptions,
   ): Promise<StagedProgram> {
     const start = performance.now();
     const { early, late: rest, kept } = splitGraph(simplify(record(options.name, fn, inputs)), late);
+    checkInPlace(rest, inPlace);
     const first = await this.open(early, `${options.name} (begin)`, start);
     const second = await this.open(rest, `${options.name} (finish)`, performance.now());
-    const keptBuffers: Buffers = Object.fromEntries([...kept].map(([name, value]) => [name, newArray(value)]));
+    const tapes = Array.from(
+      { length: tapeCount },
+      (): Buffers => Object.fromEntries([...kept].map(([name, value]) => [name, newArray(value)])),
+    );
     const earlyOutputs = selectSpecs(specsOf(early.outputs), (name) => !kept.has(name));
     return stagedProgram(
-      { name: options.name, inputs, late },
+      { name: options.name, inputs, late, tapes: tapeCount },
       { earlyOutputs, lateOutputs: specsOf(rest.outputs) },
       {
-        begin: async (given, outputs) => {
-          const results = await first.run(given, { ...outputs, ...keptBuffers });
+        begin: async (given, outputs, tape) => {
+          const results = await first.run([given], [outputs, tapes[tape]!]);
           return Object.fromEntries(Object.keys(earlyOutputs).map((name) => [name, results[name]!]));
         },
-        finish: (begun, given, outputs) => second.run({ ...begun, ...keptBuffers, ...given }, outputs),
+        finish: (begun, given, outputs, tape) => second.run([given, tapes[tape]!, begun], [outputs]),
         dispose: async () => {
           await first.dispose();
           await second.dispose();
@@ -114,7 +130,7 @@ export class OnnxRuntimeEngine implements Engine {
   }
 
   /** One program's use of a session. `start`: when compiling began, by `performance.now`. */
-  private async open(graph: Graph, name: string, start: number): Promise<Runnable> {
+  private async open(graph: Graph, name: string, start: number): Promise<SessionUse> {
     const cost = costOf(graph);
     checkMemory(name, cost);
     const { model, inputs, outputs, sources } = lowerToOnnx(graph);

@@ -5,12 +5,16 @@ import type { TensorFlowProgram } from './lower.js';
 
 const STOPPED = 'it was stopped';
 
-/** A program on TensorFlow's device: its constants, and what its last run kept. Runs block the thread. */
+/** What a run kept: tensors by output name, and which of them are to be deleted (a constant may be kept, too). */
+interface Tape {
+  readonly kept: ReadonlyMap<string, number>;
+  readonly own: ReadonlySet<number>;
+}
+
+/** A program on TensorFlow's device: its constants, and what its runs kept. Runs block the thread. */
 export class LoadedProgram {
   private readonly constants: (number | undefined)[];
-  private kept = new Map<string, number>();
-  /** Of those, the tensors to delete: a constant may be kept, too. */
-  private keptOwn = new Set<number>();
+  private readonly tapes = new Map<number, Tape>();
 
   constructor(
     private readonly binding: Binding,
@@ -25,8 +29,8 @@ export class LoadedProgram {
     }
   }
 
-  /** Writes to `wanted`, and returns a new array for every other output that is not kept. */
-  run(given: Buffers, wanted: Buffers): Record<string, TypedArray> {
+  /** Writes to `wanted`, and returns a new array for every other output that is not kept on the tape. */
+  run(given: Buffers, wanted: Buffers, tape: number): Record<string, TypedArray> {
     const { binding, program } = this;
     const tensors = [...this.constants];
     const own = new Set<number>();
@@ -34,7 +38,7 @@ export class LoadedProgram {
       for (const [name, { slot, shape, dtype }] of program.inputs) {
         const values = given[name];
         if (values === undefined) {
-          const kept = this.keptFrom?.kept.get(name);
+          const kept = this.keptFrom?.tapes.get(tape)?.kept.get(name);
           assert(kept !== undefined, `no value for ${name}`);
           tensors[slot] = kept;
         } else {
@@ -44,7 +48,7 @@ export class LoadedProgram {
         }
       }
       this.execute(tensors, own);
-      return this.collect(tensors, own, wanted);
+      return this.collect(tensors, own, wanted, tape);
     } finally {
       for (const id of own) binding.deleteTensor(id);
     }
@@ -52,7 +56,7 @@ export class LoadedProgram {
 
   dispose(): void {
     for (const id of this.constants) if (id !== undefined) this.binding.deleteTensor(id);
-    this.forget();
+    for (const tape of this.tapes.keys()) this.forget(tape);
   }
 
   private execute(tensors: (number | undefined)[], own: Set<number>): void {
@@ -81,14 +85,21 @@ export class LoadedProgram {
     }
   }
 
-  private collect(tensors: (number | undefined)[], own: Set<number>, wanted: Buffers): Record<string, TypedArray> {
+  private collect(
+    tensors: (number | undefined)[],
+    own: Set<number>,
+    wanted: Buffers,
+    tape: number,
+  ): Record<string, TypedArray> {
     const results: Record<string, TypedArray> = {};
-    if (this.keep.size > 0) this.forget();
+    const kept = new Map<string, number>();
+    const keptOwn = new Set<number>();
+    this.forget(tape);
     for (const [name, { slot }] of this.program.outputs) {
       const id = tensors[slot]!;
       if (this.keep.has(name)) {
-        if (own.delete(id)) this.keptOwn.add(id);
-        this.kept.set(name, id);
+        if (own.delete(id)) keptOwn.add(id);
+        kept.set(name, id);
         continue;
       }
       const values = this.binding.tensorDataSync(id) as TypedArray;
@@ -96,13 +107,13 @@ export class LoadedProgram {
       if (target === undefined) results[name] = values;
       else target.set(values);
     }
+    this.tapes.set(tape, { kept, own: keptOwn });
     return results;
   }
 
-  /** Lets go of what the last run kept. */
-  private forget(): void {
-    for (const id of this.keptOwn) this.binding.deleteTensor(id);
-    this.keptOwn.clear();
-    this.kept.clear();
+  /** Lets go of what an earlier run kept there. */
+  private forget(tape: number): void {
+    for (const id of this.tapes.get(tape)?.own ?? []) this.binding.deleteTensor(id);
+    this.tapes.delete(tape);
   }
 }

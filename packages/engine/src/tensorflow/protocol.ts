@@ -16,8 +16,11 @@ export type Request =
   | {
       readonly type: 'run';
       readonly id: number;
-      readonly inputs: Buffers /** In shared memory. */;
+      readonly inputs: Buffers;
+      /** In shared memory. */
       readonly outputs: Buffers;
+      /** Which of the kept sets to write or to read. */
+      readonly tape: number;
     }
   | { readonly type: 'dispose'; readonly id: number };
 

@@ -33,6 +33,6 @@ const program = new LoadedProgram(
   undefined,
   new Int32Array(new SharedArrayBuffer(4)),
 );
-const { product } = program.run({ a: Float32Array.of(1, 2, 3, 4, 5, 6), b: Float32Array.of(1, 10, 100) }, {});
+const { product } = program.run({ a: Float32Array.of(1, 2, 3, 4, 5, 6), b: Float32Array.of(1, 10, 100) }, {}, 0);
 assert.deepEqual(product, Float32Array.of(321, 654));
 process.stdout.write(`\n${JSON.stringify({ version: binding.TF_Version, gpu: binding.isUsingGpuDevice() })}\n`);

@@ -2,11 +2,13 @@ import { ClipyardError } from '@clipyard/contracts';
 import type { OnCompile } from '../compile-report.js';
 import { compiledProgram, type Runnable, selectSpecs, specsOf, stagedProgram } from '../compiled-program.js';
 import type {
+  Buffers,
   CompileOptions,
   DType,
   Engine,
   Program,
   Specs,
+  StagedOptions,
   StagedProgram,
   TensorFunction,
   TypedArray,
@@ -31,6 +33,7 @@ let programs = 0;
 /** A program in TensorFlow's thread. */
 interface Loaded extends Runnable {
   readonly id: number;
+  run(given: Buffers, outputs: Buffers, tape?: number): Promise<Record<string, TypedArray>>;
 }
 
 /** Records functions on this thread and evaluates their graphs on TensorFlow's, so that the event loop never waits. */
@@ -56,9 +59,8 @@ export class TensorFlowEngine implements Engine {
     return this.thread.version;
   }
 
-  /** Whether it computes on a GPU. */
-  get gpu(): boolean {
-    return this.thread.gpu;
+  get device(): 'cpu' | 'gpu' {
+    return this.thread.gpu ? 'gpu' : 'cpu';
   }
 
   async compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program> {
@@ -72,18 +74,19 @@ export class TensorFlowEngine implements Engine {
     fn: TensorFunction,
     inputs: Specs,
     late: readonly string[],
-    options: Omit<CompileOptions, 'inPlace'>,
+    { tapes = 1, inPlace = {}, ...options }: StagedOptions,
   ): Promise<StagedProgram> {
     const { early, late: rest, kept } = splitGraph(simplify(record(options.name, fn, inputs)), late);
+    checkInPlace(rest, inPlace);
     const first = await this.load(early, `${options.name} (begin)`, [...kept.keys()], undefined);
     const second = await this.load(rest, `${options.name} (finish)`, [], first.id);
     const earlyOutputs = selectSpecs(specsOf(early.outputs), (name) => !kept.has(name));
     return stagedProgram(
-      { name: options.name, inputs, late },
+      { name: options.name, inputs, late, tapes },
       { earlyOutputs, lateOutputs: specsOf(rest.outputs) },
       {
-        begin: (given, outputs) => first.run(given, outputs),
-        finish: (begun, given, outputs) => second.run({ ...begun, ...given }, outputs),
+        begin: (given, outputs, tape) => first.run(given, outputs, tape),
+        finish: (begun, given, outputs, tape) => second.run({ ...begun, ...given }, outputs, tape),
         dispose: async () => {
           await second.dispose();
           await first.dispose();
@@ -113,19 +116,19 @@ export class TensorFlowEngine implements Engine {
     const start = performance.now();
     const cost = costOf(graph);
     // A GPU has memory of its own, whose size the binding does not tell.
-    if (!this.gpu) checkMemory(name, cost);
+    if (this.device === 'cpu') checkMemory(name, cost);
     const program = lowerToTensorFlow(graph);
     await this.ask(name, cost, { type: 'load', id, program, keep, keptFrom, stop: this.stop });
     this.onCompile?.({ program: name, cost, seconds: (performance.now() - start) / 1000, reused: false });
     const read = [...program.inputs.keys()];
     const loaded: Loaded = {
       id,
-      run: async (given, outputs) => {
+      run: async (given, outputs, tape = 0) => {
         const inputs = Object.fromEntries(
           read.flatMap((key) => (given[key] === undefined ? [] : [[key, visible(given[key])]])),
         );
         const written = Object.fromEntries(Object.entries(outputs).filter(([, array]) => isShared(array)));
-        const results = await this.ask(name, cost, { type: 'run', id, inputs, outputs: written });
+        const results = await this.ask(name, cost, { type: 'run', id, inputs, outputs: written, tape });
         for (const [key, target] of Object.entries(outputs)) {
           if (!isShared(target)) target.set(results[key]!);
           results[key] = target;

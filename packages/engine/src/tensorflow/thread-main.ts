@@ -20,7 +20,7 @@ function handle(binding: Binding, request: Request): Answer['results'] {
     case 'run': {
       const program = programs.get(request.id);
       assert(program !== undefined, 'no such program');
-      return program.run(request.inputs, request.outputs);
+      return program.run(request.inputs, request.outputs, request.tape);
     }
     case 'dispose': {
       programs.get(request.id)?.dispose();

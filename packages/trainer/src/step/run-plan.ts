@@ -1,5 +1,6 @@
 import assert from 'node:assert';
 import type { RunSpec } from '@clipyard/contracts';
+import type { Engine } from '@clipyard/engine';
 
 /** How a run's batches fall to the ranks. The global batch never depends on the world size; the rest follows from it. */
 export interface RunPlan {
@@ -9,24 +10,33 @@ export interface RunPlan {
   readonly rank: number;
   /** b = B/W, samples a step of this rank. */
   readonly localBatch: number;
-  /** m, samples that are encoded at once: the largest divisor of b that is at most the spec's. */
+  /** m, samples that are encoded at once: the largest divisor of b that is at most the spec's, or our own limit. */
   readonly microBatch: number;
   /** b/m. */
   readonly microBatches: number;
+  /** Whether what the backward pass needs is kept for all of them, or they are encoded again, which takes less memory. */
+  readonly keepsTapes: boolean;
   readonly totalSteps: number;
 }
 
+/** Samples that a CPU encodes at once where memory is not short: the activations of more leave its caches. */
+const CACHED_MICRO_BATCH = { least: 16, most: 64 };
+
+/** `device`: of the engine; a GPU takes the whole share at once unless the spec says otherwise. */
 export function planRun(
   spec: Pick<RunSpec, 'batch' | 'duration'>,
   trainSamples: number,
-  rank: number,
-  worldSize: number,
+  { rank, worldSize, device }: { rank: number; worldSize: number; device: Engine['device'] },
 ): RunPlan {
-  const { global: globalBatch, micro = globalBatch } = spec.batch;
+  const { global: globalBatch, micro } = spec.batch;
   assert(globalBatch % worldSize === 0, 'the scheduler chose a world size that divides the global batch');
   const localBatch = globalBatch / worldSize;
-  let microBatch = Math.min(micro, localBatch);
-  while (localBatch % microBatch !== 0) microBatch--;
+  const microBatch =
+    micro !== undefined
+      ? largestDivisor(localBatch, micro)
+      : device === 'gpu'
+        ? localBatch
+        : cachedMicroBatch(localBatch);
   return {
     globalBatch,
     worldSize,
@@ -34,8 +44,20 @@ export function planRun(
     localBatch,
     microBatch,
     microBatches: localBatch / microBatch,
+    keepsTapes: micro === undefined || microBatch === localBatch,
     totalSteps: stepsOf(spec.duration, globalBatch, trainSamples),
   };
+}
+
+const cachedMicroBatch = (localBatch: number): number => {
+  const size = largestDivisor(localBatch, CACHED_MICRO_BATCH.most);
+  return size < CACHED_MICRO_BATCH.least ? localBatch : size;
+};
+
+function largestDivisor(n: number, atMost: number): number {
+  let divisor = Math.min(n, atMost);
+  while (n % divisor !== 0) divisor--;
+  return divisor;
 }
 
 /** Steps of the whole run; a duration in samples or epochs is rounded up to whole global batches. */

@@ -101,34 +101,63 @@ function withCotangents(options: TowerProgramOptions): Specs {
   return { ...inputSpecs(options, 'both'), dImage: cotangent, dText: cotangent };
 }
 
-/** For one micro-batch a step: encodes, waits for the cotangents, then only the backward pass is left. */
-export function compileEncodeThenBackward(engine: Engine, options: TowerProgramOptions): Promise<StagedProgram> {
-  return engine.compileStaged(vectorJacobian(options), withCotangents(options), ['dImage', 'dText'], { name: 'train' });
-}
-
 const sumName = (gradient: string): string => `sum:${gradient}`;
 
-/** The gradients so far as `compileBackward`'s inputs, by the names of its outputs. */
+/** The gradients so far as inputs of what adds to them, by the names of its outputs. */
 export const sumInputs = (gradients: Readonly<Record<string, Float32Array>>): Record<string, Float32Array> =>
   Object.fromEntries(Object.entries(gradients).map(([name, view]) => [sumName(name), view]));
 
+/** The gradients added to the sums of those so far, as outputs of the same names. */
+function summed(fn: TensorFunction): TensorFunction {
+  return (inputs) => {
+    const { image, text, ...gradients } = fn(inputs);
+    return {
+      image: image!,
+      text: text!,
+      ...Object.fromEntries(
+        Object.entries(gradients).map(([name, gradient]) => [name, tf.add(inputs[sumName(name)]!, gradient)]),
+      ),
+    };
+  };
+}
+
+const gradientNames = ({ parameters }: TowerProgramOptions): string[] =>
+  towerParameters(parameters).map(({ name }) => gradientName(name));
+
+function withSums(options: TowerProgramOptions): Specs {
+  const sums = towerParameters(options.parameters).map(({ name, shape }) => [sumName(gradientName(name)), { shape }]);
+  return { ...withCotangents(options), ...Object.fromEntries(sums) };
+}
+
+const sumsInPlace = (options: TowerProgramOptions): Record<string, string> =>
+  Object.fromEntries(gradientNames(options).map((name) => [name, sumName(name)]));
+
 /**
- * For several micro-batches a step (gradient caching, Gao et al., arXiv 2101.06983): encodes again, goes backward, and
+ * Encodes, waits for the cotangents, then only the backward pass is left. With several tapes for as many micro-batches,
+ * it adds to the gradients so far, which may be written over.
+ */
+export function compileEncodeThenBackward(
+  engine: Engine,
+  options: TowerProgramOptions,
+  tapes: number,
+): Promise<StagedProgram> {
+  const fn = vectorJacobian(options);
+  const cotangents = ['dImage', 'dText'];
+  const name = 'train';
+  if (tapes === 1) return engine.compileStaged(fn, withCotangents(options), cotangents, { name });
+  const late = [...cotangents, ...gradientNames(options).map(sumName)];
+  return engine.compileStaged(summed(fn), withSums(options), late, { name, tapes, inPlace: sumsInPlace(options) });
+}
+
+/**
+ * For micro-batches without tapes (gradient caching, Gao et al., arXiv 2101.06983): encodes again, goes backward, and
  * adds to the gradients so far, which may be written over.
  */
 export function compileBackward(engine: Engine, options: TowerProgramOptions): Promise<Program> {
-  const fn = vectorJacobian(options);
+  const fn = summed(vectorJacobian(options));
   const sums: TensorFunction = (inputs) => {
     const { image: _image, text: _text, ...gradients } = fn(inputs);
-    return Object.fromEntries(
-      Object.entries(gradients).map(([name, gradient]) => [name, tf.add(inputs[sumName(name)]!, gradient)]),
-    );
+    return gradients;
   };
-  const towers = towerParameters(options.parameters);
-  const specs = {
-    ...withCotangents(options),
-    ...Object.fromEntries(towers.map(({ name, shape }) => [sumName(gradientName(name)), { shape }])),
-  };
-  const inPlace = Object.fromEntries(towers.map(({ name }) => [gradientName(name), sumName(gradientName(name))]));
-  return engine.compile(sums, specs, { name: 'encode and backward', inPlace });
+  return engine.compile(sums, withSums(options), { name: 'encode and backward', inPlace: sumsInPlace(options) });
 }

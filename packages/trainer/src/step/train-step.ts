@@ -1,26 +1,18 @@
 import { ClipyardError, type Group, type RunSpec } from '@clipyard/contracts';
-import { CLIP_PIXEL_STATISTICS, normalizePixels } from '@clipyard/data';
-import type { Engine, Program, StagedProgram } from '@clipyard/engine';
+import type { Engine } from '@clipyard/engine';
 import { type ContrastiveLoss, compileContrastiveLoss } from '@clipyard/loss';
-import { endOfTextRows, type ModelConfig } from '@clipyard/model';
+import type { ModelConfig } from '@clipyard/model';
 import { clipScale, gradientNorm } from '@clipyard/optim';
 import { compileUpdate, type ParameterUpdate } from './parameter-update.js';
 import { PhaseTimer } from './phase-timer.js';
 import type { RunPlan } from './run-plan.js';
-import { compileBackward, compileEncoder, compileEncodeThenBackward, sumInputs } from './tower-programs.js';
+import { compileTowerPasses, type StepBatch, type TowerPasses } from './tower-passes.js';
 import type { TrainState } from './train-state.js';
 
 /**
  * One training step on W ranks, by one path for W = 1 and W = n. Legend: B global batch, b = B/W rows of this rank,
  * m micro-batch, D embedding dimension.
  */
-export interface StepBatch {
-  /** RGB bytes [b,S,S,3]; normalised a micro-batch at a time. */
-  readonly pixels: Uint8Array;
-  /** [b,t]. */
-  readonly tokens: Int32Array;
-}
-
 export interface StepResult {
   /** Of the global batch, the same on every rank. */
   readonly loss: number;
@@ -44,15 +36,13 @@ export class TrainStep {
   private readonly textEmb_BD: Float32Array;
   private readonly dImage_bD: Float32Array;
   private readonly dText_bD: Float32Array;
-  /** Normalised pictures of the micro-batch at hand, [m,S,S,3]. */
-  private readonly images: Float32Array;
 
   private constructor(
     private readonly engine: Engine,
     private readonly group: Group,
     private readonly state: TrainState,
     private readonly options: TrainStepOptions,
-    private readonly towers: Towers,
+    private readonly towers: TowerPasses,
     private readonly loss: ContrastiveLoss,
     private readonly parameterUpdate: ParameterUpdate,
   ) {
@@ -62,7 +52,6 @@ export class TrainStep {
     this.textEmb_BD = allocate(plan.globalBatch);
     this.dImage_bD = allocate(plan.localBatch);
     this.dText_bD = allocate(plan.localBatch);
-    this.images = this.engine.allocate('float32', plan.microBatch * config.vision_cfg.image_size ** 2 * 3);
   }
 
   /** Compiles every program of a step. */
@@ -72,15 +61,7 @@ export class TrainStep {
   ): Promise<TrainStep> {
     const { engine, group, state } = deps;
     const { config, plan, optimizer } = options;
-    const programOptions = { config, parameters: state.specs, samples: plan.microBatch };
-    const towers: Towers =
-      plan.microBatches === 1
-        ? { kind: 'kept', program: await compileEncodeThenBackward(engine, programOptions) }
-        : {
-            kind: 'cached',
-            encoder: await compileEncoder(engine, programOptions),
-            backward: await compileBackward(engine, programOptions),
-          };
+    const towers = await compileTowerPasses(engine, state, { config, plan });
     const loss = await compileContrastiveLoss(engine, {
       localRows: plan.localBatch,
       globalRows: plan.globalBatch,
@@ -105,7 +86,9 @@ export class TrainStep {
     );
     if (!Number.isFinite(loss)) throw notFinite('loss', loss, this.options.optimizer.lr, step);
 
-    await timer.time('backward', () => this.backward(batch));
+    await timer.time('backward', () =>
+      this.towers.backward(batch, { dImage_bD: this.dImage_bD, dText_bD: this.dText_bD }),
+    );
     state.logitScaleGradient = dLogitScale;
 
     await timer.time('communicate', () => group.reduceScatter(state.gradients, state.sliceGradients, { signal }));
@@ -119,11 +102,7 @@ export class TrainStep {
   }
 
   async dispose(): Promise<void> {
-    if (this.towers.kind === 'kept') await this.towers.program.dispose();
-    else {
-      await this.towers.encoder.dispose();
-      await this.towers.backward.dispose();
-    }
+    await this.towers.dispose();
     await this.loss.dispose();
     await this.parameterUpdate.dispose();
   }
@@ -141,12 +120,7 @@ export class TrainStep {
       const row = micro * plan.microBatch;
       const image = own(this.imageEmb_BD, row, plan.microBatch);
       const text = own(this.textEmb_BD, row, plan.microBatch);
-      const inputs = this.inputsOf(batch, micro);
-      await this.timer.time('encode', () =>
-        this.towers.kind === 'kept'
-          ? this.towers.program.begin(inputs, { image, text })
-          : this.towers.encoder.run(inputs, { image, text }),
-      );
+      await this.timer.time('encode', () => this.towers.encode(batch, micro, { image, text }));
       if (plan.worldSize > 1) {
         gathers.push(
           this.gather(image, this.imageEmb_BD, row, signal),
@@ -171,52 +145,12 @@ export class TrainStep {
     }
   }
 
-  /** Leaves the gradient of the towers' parameters, this rank's share of the sum, in `state.gradients`. */
-  private async backward(batch: StepBatch): Promise<void> {
-    const { state, options, towers } = this;
-    const { plan, config } = options;
-    if (towers.kind === 'kept') {
-      await towers.program.finish({ dImage: this.dImage_bD, dText: this.dText_bD }, state.gradientViews);
-      return;
-    }
-    state.gradients.fill(0);
-    const soFar = sumInputs(state.gradientViews);
-    const cotangents = plan.microBatch * config.embed_dim;
-    for (let micro = 0; micro < plan.microBatches; micro++) {
-      const rows = [micro * cotangents, (micro + 1) * cotangents] as const;
-      const inputs = {
-        ...this.inputsOf(batch, micro),
-        ...soFar,
-        dImage: this.dImage_bD.subarray(...rows),
-        dText: this.dText_bD.subarray(...rows),
-      };
-      await towers.backward.run(inputs, state.gradientViews);
-    }
-  }
-
   private async update(learningRate: number, step: number, norm: number): Promise<void> {
     const { clipNorm } = this.options.optimizer;
     const gradScale = clipNorm === null ? 1 : clipScale(norm, clipNorm);
     await this.parameterUpdate.run({ lr: learningRate, step: step + 1, gradScale });
   }
-
-  private inputsOf(batch: StepBatch, micro: number) {
-    const { plan, config } = this.options;
-    const { image_size: size } = config.vision_cfg;
-    const { context_length: length } = config.text_cfg;
-    const part = <T extends Uint8Array | Int32Array>(array: T, width: number): T =>
-      array.subarray(micro * plan.microBatch * width, (micro + 1) * plan.microBatch * width) as T;
-    const tokens = part(batch.tokens, length);
-    const images = normalizePixels(part(batch.pixels, size * size * 3), CLIP_PIXEL_STATISTICS, this.images);
-    return { ...this.state.towerViews, images, tokens, ends: endOfTextRows(tokens, length) };
-  }
 }
-
-type Towers =
-  /** One micro-batch a step: the activations of the first pass are kept. */
-  | { readonly kind: 'kept'; readonly program: StagedProgram }
-  /** Several: encoded again for the backward pass, which adds to the gradients. */
-  | { readonly kind: 'cached'; readonly encoder: Program; readonly backward: Program };
 
 function notFinite(what: string, value: number, peakRate: number, step: number): ClipyardError {
   return new ClipyardError(
