@@ -143,6 +143,19 @@ describe('jobs', () => {
     });
   });
 
+  it('are paused and resumed', async () => {
+    const { id } = await submit();
+    const stateAfter = async (action: string) => ((await (await post(`/v1/jobs/${id}/${action}`)).json()) as Job).state;
+    expect([await stateAfter('pause'), await stateAfter('resume')]).toEqual(['paused', 'queued']);
+    expect(await problemOf(await post(`/v1/jobs/${id}/resume`))).toMatchObject({
+      status: 409,
+      code: 'job_state_conflict',
+      errors: [{ path: 'state', value: 'queued' }],
+    });
+    expect(await problemOf(await post('/v1/jobs/job-none/pause'))).toMatchObject({ code: 'job_not_found' });
+    await control.cancelJob(id);
+  });
+
   it('have attempts, metrics, logs and checkpoints of their own', async () => {
     const { id } = await submit();
     for (const part of ['attempts', 'metrics', 'logs', 'checkpoints'])

@@ -1,6 +1,6 @@
 import { JOB_STATES } from '@clipyard/contracts';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { cancel, ps, submit, watch } from './commands/jobs.js';
+import { act, ps, submit, watch } from './commands/jobs.js';
 import { logs } from './commands/logs.js';
 import { nodes } from './commands/nodes.js';
 import type { Context } from './context.js';
@@ -71,7 +71,13 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
     .action(async (id, options) => finish(await logs(context, id, options)));
   server(program.command('cancel').addArgument(job()))
     .description('cancel a job')
-    .action(async (id, options) => finish(await cancel(context, id, options)));
+    .action(async (id, options) => finish(await act('cancel', context, id, options)));
+  server(program.command('pause').addArgument(job()))
+    .description('stop a job with a checkpoint, to go on later; its slots come free')
+    .action(async (id, options) => finish(await act('pause', context, id, options)));
+  server(program.command('resume').addArgument(job()))
+    .description('go on with a paused job')
+    .action(async (id, options) => finish(await act('resume', context, id, options)));
   server(program.command('nodes'))
     .description('list nodes and their slots')
     .action(async (options) => finish(await nodes(context, options)));

@@ -190,6 +190,25 @@ it('a cancelled run ends its ranks and frees their slots', async () => {
   );
 });
 
+it('a run is paused and resumed by the command, and goes on from the step at which it stopped', async () => {
+  const command = async (...argv: string[]) => {
+    const terminal = new TextTerminal();
+    expect(await runProgram(argv, { config, terminal, signal: never })).toBe(0);
+    return terminal.text;
+  };
+  const { id } = await stack.client.submit(
+    spec({ name: 'paused', duration: { steps: 150 }, evaluate: {}, checkpoint: { everySteps: 1000 } }),
+  );
+  await eventWhere(id, (event) => event.type === 'metrics');
+  expect(await command('pause', id)).toBe(`${id} pausing`);
+  await eventually('the pause', async () => (await stack.client.get(id)).state === 'paused');
+  const [checkpoint] = await stack.client.checkpoints(id);
+  expect(await command('resume', id)).toBe(`${id} queued`);
+  await eventsOf(id);
+  expect(await stack.client.get(id)).toMatchObject({ state: 'succeeded', step: 150, epoch: 2 });
+  expect((await stack.client.attempts(id))[0]!.startStep).toBe(checkpoint!.step);
+});
+
 describe('the command', () => {
   async function run(...argv: string[]): Promise<{ code: number; terminal: TextTerminal }> {
     const terminal = new TextTerminal({ isTty: true });

@@ -68,6 +68,25 @@ describe('Agent', { timeout: 2 * PATIENCE_MS }, () => {
     expect(node!.slots.every(({ jobId }) => jobId === null)).toBe(true);
   });
 
+  it('pauses a job with a checkpoint of its last step, frees the slots, and goes on from there', async () => {
+    agent = await harness.agent();
+    const { plane } = harness;
+    const { job } = await plane.submitJob(spec(100_000, { checkpoint: { everySteps: 90_000 } }));
+    await harness.reach(job.id, 'a step', ({ step }) => step > 0);
+    expect(await plane.pauseJob(job.id)).toMatchObject({ state: 'pausing', reason: 'paused by request' });
+    await harness.reach(job.id, 'the pause', ({ state }) => state === 'paused');
+    const [checkpoint] = await plane.listCheckpoints(job.id);
+    expect(checkpoint!.step).toBeGreaterThan(0);
+    expect((await plane.listAttempts(job.id))[0]).toMatchObject({ state: 'stopped', error: null });
+    expect((await plane.listNodes())[0]!.slots.every(({ jobId }) => jobId === null)).toBe(true);
+    expect(await plane.resumeJob(job.id)).toMatchObject({ state: 'queued', epoch: 1 });
+    const on = await harness.reach(job.id, 'more steps', ({ step, epoch }) => epoch === 2 && step > checkpoint!.step);
+    expect(on.restarts).toEqual({ infrastructure: 0, user: 0 });
+    expect((await plane.listAttempts(job.id))[0]!.startStep).toBe(checkpoint!.step);
+    await plane.cancelJob(job.id);
+    await expect.poll(() => agent.ranks.length, WAIT).toBe(0);
+  });
+
   it('drains: ranks stop after their step, their ends are recorded, the node goes out of service', async () => {
     agent = await harness.agent();
     const { plane } = harness;

@@ -88,7 +88,7 @@ export class Agent {
     }
     await this.#subscription?.close();
     const sessions = [...this.#sessions.values()];
-    for (const session of sessions) session.stop('its worker is shutting down');
+    for (const session of sessions) session.stop('its worker is shutting down', { save: false });
     // The lease is kept until the ends are recorded: an expired one would turn stopped ranks into lost ones.
     await Promise.all(sessions.map(({ ended }) => ended));
     this.#closing.abort(new ClipyardError('cancelled', 'The worker is shutting down'));
@@ -161,7 +161,7 @@ export class Agent {
         await this.#launch(message);
         return;
       case 'stop':
-        for (const session of this.#sessionsOf(message)) session.stop(message.reason);
+        for (const session of this.#sessionsOf(message)) session.stop(message.reason, { save: message.save });
         return;
     }
   }
@@ -183,10 +183,12 @@ export class Agent {
     const running = [...this.#sessions.values()];
     const expected = await this.#deps.control.expectedAttempts(this.#held);
     for (const session of running) {
-      const over = !expected.some((fence) => sameAttempt(fence, session.key));
-      if (over && this.#sessions.has(rankId(session.key))) session.stop('its attempt is over');
+      const attempt = expected.find((fence) => sameAttempt(fence, session.key));
+      if (attempt?.to === 'run' || !this.#sessions.has(rankId(session.key))) continue;
+      if (attempt === undefined) session.stop('its attempt is over', { save: false });
+      else session.stop('its job pauses', { save: true });
     }
-    for (const fence of expected) await this.#launch(fence);
+    for (const fence of expected) if (fence.to === 'run') await this.#launch(fence);
   }
 
   #sessionsOf(fence: Fence): RankSession[] {

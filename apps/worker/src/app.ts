@@ -10,6 +10,8 @@ import type { Config } from './config.js';
 
 /** Time for a rank that is told to stop to finish its step and what it writes of a checkpoint, before SIGTERM, ms. */
 const STOP_GRACE_MS = 30_000;
+/** The same for a rank that is to write one first, since its job pauses, ms. */
+const SAVE_GRACE_MS = 600_000;
 /** Time from SIGTERM to SIGKILL, ms. */
 const KILL_GRACE_MS = 5_000;
 /** The database may still be starting, or the API be about to migrate it, ms. */
@@ -49,6 +51,7 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
       script: fileURLToPath(new URL('./rank-main.js', import.meta.url)),
       environment: config.rankEnvironment,
       stopGraceMs: STOP_GRACE_MS,
+      saveGraceMs: SAVE_GRACE_MS,
       killGraceMs: KILL_GRACE_MS,
     },
     place: { storageUrl, dataDir, cacheDir, enginesDir, listenHost, advertiseHost, threads },

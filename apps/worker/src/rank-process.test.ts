@@ -17,7 +17,7 @@ async function launch(source: string, onOutput: RankProcessEvents['onOutput'] = 
   const script = join(directory, 'rank.mjs');
   await writeFile(script, `process.on('message', () => {});\n${source}\nprocess.send({ type: 'ready' });`);
   return await new Promise((resolve) => {
-    const options = { script, environment: {}, stopGraceMs: 100, killGraceMs: 1000 };
+    const options = { script, environment: {}, stopGraceMs: 100, saveGraceMs: 60_000, killGraceMs: 1000 };
     const rank: RankProcess = new RankProcess(
       { onMessage: ({ type }) => void (type === 'ready' && resolve(rank)), onOutput },
       options,
@@ -52,11 +52,14 @@ describe('RankProcess', LIMIT, () => {
     const polite = await launch(
       `process.on('message', ({ type }) => type === 'stop' && process.send({ type: 'stopped' }, () => process.exit(0)));`,
     );
-    polite.stop('test');
+    polite.stop('test', { save: false });
     expect(await polite.ended).toEqual({ state: 'stopped' });
     const lines: string[] = [];
     const stubborn = await launch(`process.on('SIGTERM', () => console.log('no'));`, (_, line) => lines.push(line));
-    stubborn.stop('test');
+    // Time to write a checkpoint, until it is told to stop at once.
+    stubborn.stop('test', { save: true });
+    stubborn.stop('test', { save: false });
+    stubborn.stop('test', { save: true });
     expect(await stubborn.ended).toEqual({ state: 'stopped' });
     expect(lines).toEqual(['no']);
   });

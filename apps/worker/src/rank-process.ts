@@ -11,8 +11,10 @@ export interface RankProcessOptions {
   /** The main file of the rank. */
   readonly script: string;
   readonly environment: NodeJS.ProcessEnv;
-  /** Time to end after `stop` before SIGTERM, and after that before SIGKILL, ms. */
+  /** Time to end after `stop` before SIGTERM, without and with a checkpoint to be written, ms. */
   readonly stopGraceMs: number;
+  readonly saveGraceMs: number;
+  /** Time from SIGTERM to SIGKILL, ms. */
   readonly killGraceMs: number;
 }
 
@@ -27,9 +29,10 @@ export interface RankProcessEvents {
 export class RankProcess {
   readonly #child: ChildProcess;
   readonly #options: RankProcessOptions;
-  readonly #timers: NodeJS.Timeout[] = [];
   #saidLast: RankEnd | undefined;
-  #stopReason: string | undefined;
+  #stopping: 'save' | 'now' | undefined;
+  /** SIGTERM and SIGKILL to come. */
+  #signals: NodeJS.Timeout[] = [];
   /** There is nothing left to stop; timers set now would outlive it. */
   #gone = false;
   /** Why we killed it, as what its end is recorded then. */
@@ -63,16 +66,23 @@ export class RankProcess {
     if (this.#child.connected) this.#child.send(message, () => {});
   }
 
-  /** Asks it to stop after its step; then less and less politely. */
-  stop(reason: string): void {
-    if (this.#stopReason !== undefined || this.#gone) return;
-    this.#stopReason = reason;
-    this.send({ type: 'stop', reason });
-    const { stopGraceMs, killGraceMs } = this.#options;
-    this.#timers.push(
-      setTimeout(() => this.#child.kill('SIGTERM'), stopGraceMs),
-      setTimeout(() => this.#child.kill('SIGKILL'), stopGraceMs + killGraceMs),
-    );
+  /** Asks it to stop after its step, with a checkpoint (`save`) or without; then less and less politely. */
+  stop(reason: string, { save }: { save: boolean }): void {
+    const how = save ? 'save' : 'now';
+    if (this.#gone || this.#stopping === 'now' || this.#stopping === how) return;
+    this.#stopping = how;
+    this.send({ type: 'stop', reason, save });
+    const { stopGraceMs, saveGraceMs, killGraceMs } = this.#options;
+    const graceMs = save ? saveGraceMs : stopGraceMs;
+    this.#clearSignals();
+    this.#signals = [
+      setTimeout(() => this.#child.kill('SIGTERM'), graceMs),
+      setTimeout(() => this.#child.kill('SIGKILL'), graceMs + killGraceMs),
+    ];
+  }
+
+  #clearSignals(): void {
+    for (const timer of this.#signals) clearTimeout(timer);
   }
 
   /** Ends it at once; `ended` resolves with `end` unless it said something else before. */
@@ -87,20 +97,20 @@ export class RankProcess {
     try {
       const [code, signal] = (await once(this.#child, 'exit')) as [number | null, NodeJS.Signals | null];
       // Messages and output may still lie in the pipes.
-      await Promise.race([drained, new Promise((resolve) => this.#timers.push(setTimeout(resolve, DRAIN_LIMIT_MS)))]);
+      await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, DRAIN_LIMIT_MS).unref())]);
       return this.#judge(code, signal);
     } catch (error) {
       return lost(`The rank process could not be started: ${(error as Error).message}`);
     } finally {
       this.#gone = true;
-      for (const timer of this.#timers) clearTimeout(timer);
+      this.#clearSignals();
     }
   }
 
   #judge(code: number | null, signal: NodeJS.Signals | null): RankEnd {
     if (this.#saidLast !== undefined) return this.#saidLast;
     if (this.#killedAs !== undefined) return this.#killedAs;
-    if (this.#stopReason !== undefined) return { state: 'stopped' };
+    if (this.#stopping !== undefined) return { state: 'stopped' };
     return lost(
       signal === null
         ? `The rank process ended with exit code ${code} and said nothing`

@@ -52,10 +52,10 @@ export class RankSession {
     void this.#begin(start);
   }
 
-  /** Asks the rank to stop after its step. */
-  stop(reason: string): void {
-    this.#deps.logger.info({ ...this.key, reason }, 'stopping a rank');
-    this.#process.stop(reason);
+  /** Asks the rank to stop after its step; `save`: with a checkpoint of it. */
+  stop(reason: string, options: { save: boolean }): void {
+    this.#deps.logger.info({ ...this.key, reason, ...options }, 'stopping a rank');
+    this.#process.stop(reason, options);
   }
 
   /** Ends the process at once: its attempt no longer holds the job. */

@@ -19,10 +19,15 @@ const WAITING_REPORT_MS = 30_000;
 export async function runRank(channel: RankChannel, stop: AbortController): Promise<number> {
   const lifecycle = new Lifecycle();
   try {
-    channel.on('stop', ({ reason }) => stop.abort(new ClipyardError('cancelled', `The rank was stopped: ${reason}`)));
+    const save = new AbortController();
+    channel.on('stop', (message) => {
+      const reason = new ClipyardError('cancelled', `The rank was stopped: ${message.reason}`);
+      if (message.save) save.abort(reason);
+      stop.abort(reason);
+    });
     channel.send({ type: 'ready' });
     const { start } = await nextMessage(channel, 'start', stop.signal);
-    const finished = await attend(channel, start, lifecycle, stop.signal);
+    const finished = await attend(channel, start, lifecycle, { signal: stop.signal, save: save.signal });
     await lifecycle.close();
     channel.send({ type: finished ? 'done' : 'stopped' });
     return 0;
@@ -45,7 +50,7 @@ async function attend(
   channel: RankChannel,
   start: RankStart,
   lifecycle: Lifecycle,
-  signal: AbortSignal,
+  { signal, save }: { signal: AbortSignal; save: AbortSignal },
 ): Promise<boolean> {
   const log = logTo(channel);
   const listener = lifecycle.use('listener', await TcpListener.listen({ host: start.listenHost }));
@@ -65,7 +70,7 @@ async function attend(
   const engine = lifecycle.use('engine', await openEngine({ engine: spec.resources.engine, ...place }));
   const recordCheckpoint = checkpointRecorder(channel);
   const deps = { engine, group, store, log, recordCheckpoint, report: channel.send.bind(channel) };
-  return (await train(deps, { start, signal })).finished;
+  return (await train(deps, { start, signal, save })).finished;
 }
 
 /** Says of each program what it takes. */

@@ -63,6 +63,7 @@ export class AgentHarness {
         script: fileURLToPath(new URL('../dist/rank-main.js', import.meta.url)),
         environment: {},
         stopGraceMs: 20_000,
+        saveGraceMs: 20_000,
         killGraceMs: 1_000,
       },
       place: {

@@ -46,6 +46,7 @@ const job: Job = {
   worldSize: null,
   step: 0,
   totalSteps: null,
+  pauseStep: null,
   latest: {},
   restarts: { infrastructure: 0, user: 0 },
   error: null,

@@ -89,9 +89,18 @@ export class Client {
   }
 
   /** Not repeated on a failure: the second call would find the job already cancelled. */
-  async cancel(jobId: string, options: Call = {}): Promise<Job> {
-    const answer = await this.#transport.request(`${this.#job(jobId)}/cancel`, { method: 'POST', ...options });
-    return this.#read(jobSchema, answer.body);
+  cancel(jobId: string, options: Call = {}): Promise<Job> {
+    return this.#act(jobId, 'cancel', options);
+  }
+
+  /** Stops it with a checkpoint: `pausing`, then `paused`. Not repeated, as `cancel`. */
+  pause(jobId: string, options: Call = {}): Promise<Job> {
+    return this.#act(jobId, 'pause', options);
+  }
+
+  /** Queues a paused job again. Not repeated, as `cancel`. */
+  resume(jobId: string, options: Call = {}): Promise<Job> {
+    return this.#act(jobId, 'resume', options);
   }
 
   attempts(jobId: string, options: Call = {}): Promise<readonly Attempt[]> {
@@ -144,6 +153,11 @@ export class Client {
 
   #job(jobId: string): string {
     return `/v1/jobs/${encodeURIComponent(jobId)}`;
+  }
+
+  async #act(jobId: string, action: 'cancel' | 'pause' | 'resume', options: Call): Promise<Job> {
+    const answer = await this.#transport.request(`${this.#job(jobId)}/${action}`, { method: 'POST', ...options });
+    return this.#read(jobSchema, answer.body);
   }
 
   async #get<T>(schema: Schema<T>, path: string, query: Query, options: Call): Promise<T> {

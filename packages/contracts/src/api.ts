@@ -35,6 +35,8 @@ export const jobSchema = z.object({
   /** Finished steps and the number of steps in all; null before the ranks have planned. */
   step: z.int(),
   totalSteps: z.int().nullable(),
+  /** Step after which it pauses by itself, as the trials of a sweep do; null: none, or not planned yet. */
+  pauseStep: z.int().nullable(),
   /** Newest value of each metric. */
   latest: z.record(z.string(), z.number()),
   restarts: z.object({ infrastructure: z.int(), user: z.int() }),

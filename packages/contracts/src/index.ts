@@ -52,6 +52,7 @@ export {
   type WorkerToRank,
 } from './rank-protocol.js';
 export { type DataSource, dataSourceSchema } from './run-spec/data-source.js';
+export type { Duration } from './run-spec/duration.js';
 export type { EvaluationTask } from './run-spec/evaluation.js';
 export { parseRunSpec, type RunSpec, type RunSpecInput, runSpecSchema, worldSizes } from './run-spec/run-spec.js';
 export {

@@ -1,4 +1,5 @@
 import type { SerializedError } from './errors.js';
+import type { Duration } from './run-spec/duration.js';
 import type { RunSpec } from './run-spec/run-spec.js';
 import type { RankState } from './states.js';
 
@@ -42,6 +43,8 @@ export interface RankStart {
   readonly spec: RunSpec;
   /** Complete checkpoints, newest first; empty for a fresh start. */
   readonly checkpoints: readonly Pick<CheckpointRecord, 'step' | 'prefix' | 'manifestSha256'>[];
+  /** Stop there, after an evaluation and with a checkpoint, if the run is longer. */
+  readonly pauseAt?: Duration;
   readonly storageUrl: string;
   /** Directory that relative data URLs are resolved against. */
   readonly dataDir: string;
@@ -66,7 +69,8 @@ export type WorkerToRank =
       readonly step: number;
       readonly expired: readonly { step: number; prefix: string }[];
     }
-  | { readonly type: 'stop'; readonly reason: string };
+  /** Stop after the step at hand; `save`: with a checkpoint of it. */
+  | { readonly type: 'stop'; readonly reason: string; readonly save: boolean };
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -78,6 +82,8 @@ export type RankReport =
       readonly type: 'plan';
       readonly totalSteps: number;
       readonly startStep: number;
+      /** `pauseAt` of the start, in steps. */
+      readonly pauseStep: number | null;
       readonly parameters: number;
       readonly trainSamples: number;
       readonly engine: string;

@@ -14,9 +14,9 @@ export const JOB_STATES = [
 export type JobState = (typeof JOB_STATES)[number];
 
 export const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = {
-  queued: ['starting', 'cancelled', 'failed'],
-  starting: ['running', 'recovering', 'pausing', 'failed', 'cancelled', 'succeeded'],
-  running: ['succeeded', 'failed', 'cancelled', 'recovering', 'pausing'],
+  queued: ['starting', 'cancelled', 'failed', 'paused'],
+  starting: ['running', 'recovering', 'pausing', 'paused', 'failed', 'cancelled', 'succeeded'],
+  running: ['succeeded', 'failed', 'cancelled', 'recovering', 'pausing', 'paused'],
   recovering: ['starting', 'failed', 'cancelled', 'paused'],
   pausing: ['paused', 'failed', 'cancelled', 'succeeded'],
   paused: ['queued', 'cancelled'],

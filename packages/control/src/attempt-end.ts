@@ -29,7 +29,7 @@ export async function endRanks(tx: Repositories, job: JobRow, ranks: readonly Ra
   } else if (end.state !== 'succeeded') {
     const which = ending.map((rank) => rank.rank).join(', ');
     const why = 'error' in end ? `${end.state}: ${end.error.message}` : end.state;
-    await stopAttempt(tx, job, attempt, `rank ${which} ${why}`);
+    await stopAttempt(tx, job, attempt, { reason: `rank ${which} ${why}`, save: false });
   }
 }
 
@@ -41,14 +41,14 @@ export async function stopAttempt(
   tx: Repositories,
   job: JobRow,
   attempt: AttemptWithRanks,
-  reason: string,
+  how: { readonly reason: string; readonly save: boolean },
 ): Promise<void> {
   if (attempt.state === 'stopping' || hasEnded(attempt)) return;
   await moveAttempt(tx, attempt, 'stopping');
   const { jobId, epoch } = attempt;
   const unfinished = attempt.ranks.filter((rank) => !isFinalRank(rank));
   for (const nodeId of new Set(unfinished.map((rank) => rank.nodeId))) {
-    await tellNode(tx, nodeId, { type: 'stop', jobId, epoch, reason });
+    await tellNode(tx, nodeId, { type: 'stop', jobId, epoch, ...how });
   }
   for (const rank of unfinished.filter(({ state }) => state === 'assigned')) {
     await moveRank(tx, rank, 'stopped', { finishedAt: new Date() });
@@ -70,14 +70,23 @@ async function endAttempt(tx: Repositories, job: JobRow, attempt: AttemptWithRan
   } else if (error === undefined) {
     // Cancelled, or stopped without a fault, as by a worker that was asked to end: that costs no restart.
     await moveAttempt(tx, attempt, 'stopped', { finishedAt });
-    if (!over) await recover(tx, job, undefined);
+    if (over) return;
+    if (job.state === 'pausing') await moveJob(tx, job, 'paused', { reason: job.reason });
+    else if (await reachedPause(tx, job))
+      await moveJob(tx, job, 'paused', { reason: `was to pause at step ${job.pauseStep}` });
+    else await recover(tx, job, undefined);
   } else {
     await moveAttempt(tx, attempt, 'failed', { finishedAt, error });
     await recover(tx, job, error);
   }
 }
 
-/** Lets the job start again after a while, or fails it when the budget for this kind of fault is spent. */
+/** Whether the job has come to the step at which it was to pause by itself. */
+export async function reachedPause(tx: Repositories, job: JobRow): Promise<boolean> {
+  return job.pauseStep !== null && (await tx.checkpoints.newestStep(job.id)) >= job.pauseStep;
+}
+
+/** Lets the job start again after a while (one that pauses: when it is resumed), or fails it when the budget for this kind of fault is spent. */
 async function recover(tx: Repositories, job: JobRow, error: SerializedError | undefined): Promise<void> {
   const fault = error === undefined ? undefined : ERRORS[error.code].fault;
   const spent = { infrastructure: job.restartsInfrastructure, user: job.restartsUser };
@@ -92,7 +101,7 @@ async function recover(tx: Repositories, job: JobRow, error: SerializedError | u
   }
   const newest = await tx.checkpoints.newestStep(job.id);
   const failures = newest > job.failedAtCheckpoint ? 0 : job.failuresInARow;
-  await moveJob(tx, job, 'recovering', {
+  await moveJob(tx, job, job.state === 'pausing' ? 'paused' : 'recovering', {
     reason: error?.message ?? 'its ranks were stopped',
     restartsInfrastructure: spent.infrastructure,
     restartsUser: spent.user,

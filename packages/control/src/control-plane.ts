@@ -27,6 +27,13 @@ export interface ControlPlane {
   listJobs(query: { state?: JobState; label?: string; cursor?: string; limit: number }): Promise<Page<Job>>;
   /** Cancels a job in any state that is not final; throws `job_state_conflict` otherwise. */
   cancelJob(jobId: string): Promise<Job>;
+  /**
+   * Stops a job that has not ended, with a checkpoint of the step at hand if it trains: `pausing`, then `paused`, or at
+   * once. Throws `job_state_conflict` for one that pauses already or has ended.
+   */
+  pauseJob(jobId: string): Promise<Job>;
+  /** Queues a paused job again; its next attempt goes on from the newest checkpoint. Throws `job_state_conflict`. */
+  resumeJob(jobId: string): Promise<Job>;
   listAttempts(jobId: string): Promise<readonly Attempt[]>;
   listMetrics(
     jobId: string,
@@ -42,6 +49,16 @@ export interface ControlPlane {
   /** Events after id `after` (all when unset): first what is stored, then live, until the signal aborts or the job ended. */
   events(jobId: string, options: { after?: string; signal: AbortSignal }): AsyncIterable<JobEvent>;
   health(): Promise<Health>;
+}
+
+/** What ranks tell before they train: the length of the run, and where it pauses by itself. */
+export interface RunPlanReport {
+  readonly totalSteps: number;
+  readonly startStep: number;
+  readonly pauseStep: number | null;
+  readonly parameters: number;
+  readonly trainSamples: number;
+  readonly engine: string;
 }
 
 /** Names the holder of a write: refused with `attempt_stale` unless `epoch` is the job's newest and still holds it. */
@@ -75,7 +92,19 @@ export interface NodeLease {
 /** Work for a node, carried by the queue; handling one twice does no harm. */
 export type NodeMessage =
   | { readonly type: 'launch'; readonly jobId: string; readonly epoch: number }
-  | { readonly type: 'stop'; readonly jobId: string; readonly epoch: number; readonly reason: string };
+  | {
+      readonly type: 'stop';
+      readonly jobId: string;
+      readonly epoch: number;
+      readonly reason: string;
+      /** With a checkpoint of the step at hand. */
+      readonly save: boolean;
+    };
+
+/** An attempt on a node: it is to run, or to end with a checkpoint since its job pauses. */
+export interface ExpectedAttempt extends Fence {
+  readonly to: 'run' | 'save';
+}
 
 /** What is known of a rank when it is to be launched; the worker adds directories, host and threads. */
 export type RankAssignment = Omit<
@@ -113,8 +142,8 @@ export interface NodeControl {
   consume(nodeId: string, handle: (message: NodeMessage) => Promise<void>): Promise<{ close(): Promise<void> }>;
   /** The ranks of an attempt that belong on this node (throws `node_replaced` when it is another worker's); empty when the attempt is over or unknown. */
   assignments(lease: NodeLease, fence: Fence): Promise<readonly RankAssignment[]>;
-  /** Attempts that this node should still run, to reconcile with what it does run. */
-  expectedAttempts(lease: NodeLease): Promise<readonly Fence[]>;
+  /** What should become of the attempts on this node, to reconcile with what runs there; those not named are over. */
+  expectedAttempts(lease: NodeLease): Promise<readonly ExpectedAttempt[]>;
   recordRankState(
     key: RankKey,
     state: RankState,
@@ -122,10 +151,7 @@ export interface NodeControl {
   ): Promise<void>;
   /** The addresses of all ranks, or undefined until every rank has one. */
   peers(fence: Fence): Promise<readonly PeerAddress[] | undefined>;
-  recordPlan(
-    key: RankKey,
-    plan: { totalSteps: number; startStep: number; parameters: number; trainSamples: number; engine: string },
-  ): Promise<void>;
+  recordPlan(key: RankKey, plan: RunPlanReport): Promise<void>;
   /** A batch of metric reports, oldest first. */
   recordMetrics(
     key: RankKey,

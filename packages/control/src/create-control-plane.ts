@@ -18,6 +18,7 @@ import type { ControlPlane } from './control-plane.js';
 import { decodeJobCursor, decodeRowId, encodeJobCursor } from './cursor.js';
 import { streamEvents } from './event-stream.js';
 import { wakeScheduler } from './messages.js';
+import { pauseJob, resumeJob } from './pause.js';
 import { assertJobTransition } from './state-machine.js';
 import { moveJob } from './transitions.js';
 import { attemptView, checkpointView, jobView, logView, metricView, nodeView } from './views.js';
@@ -78,10 +79,16 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
         assertJobTransition(job.state as JobState, 'cancelled');
         const moved = await moveJob(tx, job, 'cancelled', { finishedAt: new Date(), reason: 'cancelled by request' });
         const attempt = job.epoch === 0 ? null : await tx.attempts.find(jobId, job.epoch);
-        if (attempt !== null) await stopAttempt(tx, moved, attempt, 'the job was cancelled');
+        if (attempt !== null) await stopAttempt(tx, moved, attempt, { reason: 'the job was cancelled', save: false });
         return jobView(moved);
       });
     },
+
+    pauseJob: (jobId) =>
+      database.transaction(async (tx) => jobView(await pauseJob(tx, found(jobId, await tx.jobs.lock(jobId))))),
+
+    resumeJob: (jobId) =>
+      database.transaction(async (tx) => jobView(await resumeJob(tx, found(jobId, await tx.jobs.lock(jobId))))),
 
     listAttempts: (jobId) => readJob(jobId, async (db) => (await db.attempts.list(jobId)).map(attemptView)),
 

@@ -1,9 +1,9 @@
-import { ClipyardError, fieldError, LIMITS, type RunSpec } from '@clipyard/contracts';
+import { ClipyardError, type Duration, fieldError, LIMITS, type RunSpec } from '@clipyard/contracts';
 import type { Database, Repositories } from '@clipyard/db';
 import { type MessageBus, nodeQueue } from '@clipyard/queue';
 import { newId } from '@clipyard/runtime';
 import { endRanks } from './attempt-end.js';
-import type { NodeControl, NodeLease, NodeMessage } from './control-plane.js';
+import type { ExpectedAttempt, NodeControl, NodeLease, NodeMessage } from './control-plane.js';
 import { hasEnded, isFinalRank, stale } from './fence.js';
 import { endRanksOf } from './leases.js';
 import {
@@ -90,6 +90,7 @@ export function createNodeControl(deps: NodeControlDeps, options: NodeControlOpt
             worldSize: attempt.worldSize,
             secret: attempt.secret,
             spec: job.spec as unknown as RunSpec,
+            ...(job.pauseAt === null ? {} : { pauseAt: job.pauseAt as unknown as Duration }),
             checkpoints: checkpoints.map(({ step, prefix, manifestSha256 }) => ({ step, prefix, manifestSha256 })),
           }));
       });
@@ -98,12 +99,15 @@ export function createNodeControl(deps: NodeControlDeps, options: NodeControlOpt
     async expectedAttempts({ nodeId, registration }) {
       return await database.read(async (db) => {
         await assertHeld(db, { nodeId, registration });
-        const fences = new Map<string, { jobId: string; epoch: number }>();
+        const expected = new Map<string, ExpectedAttempt>();
         for (const { jobId, epoch } of await db.attempts.unfinishedOn(nodeId)) {
           const attempt = await db.attempts.find(jobId, epoch);
-          if (attempt?.state === 'starting' || attempt?.state === 'running') fences.set(jobId, { jobId, epoch });
+          if (attempt?.state === 'starting' || attempt?.state === 'running')
+            expected.set(jobId, { jobId, epoch, to: 'run' });
+          else if (attempt?.state === 'stopping' && (await db.jobs.find(jobId))?.state === 'pausing')
+            expected.set(jobId, { jobId, epoch, to: 'save' });
         }
-        return [...fences.values()];
+        return [...expected.values()];
       });
     },
 

@@ -1,5 +1,6 @@
 export type {
   ControlPlane,
+  ExpectedAttempt,
   Fence,
   LogEntry,
   NodeControl,
@@ -9,6 +10,7 @@ export type {
   RankAssignment,
   RankEnd,
   RankKey,
+  RunPlanReport,
 } from './control-plane.js';
 export { type ControlPlaneDeps, type ControlPlaneOptions, createControlPlane } from './create-control-plane.js';
 export { createNodeControl, type NodeControlDeps, type NodeControlOptions } from './create-node-control.js';

@@ -9,7 +9,7 @@ import {
 } from '@clipyard/contracts';
 import type { Repositories } from '@clipyard/db';
 import { newId } from '@clipyard/runtime';
-import type { LogEntry, RankKey } from './control-plane.js';
+import type { LogEntry, RankKey, RunPlanReport } from './control-plane.js';
 import { lockHeld, lockHeldRank, stale } from './fence.js';
 import { droppedCheckpoints } from './retention.js';
 import { moveAttempt, moveJob, moveRank } from './transitions.js';
@@ -38,15 +38,12 @@ export async function recordRankState(
 }
 
 /** Every rank knows the plan and tells it before it trains; the first one's word is taken. */
-export async function recordPlan(
-  tx: Repositories,
-  key: RankKey,
-  plan: { totalSteps: number; startStep: number; parameters: number; trainSamples: number; engine: string },
-): Promise<void> {
+export async function recordPlan(tx: Repositories, key: RankKey, plan: RunPlanReport): Promise<void> {
   const { attempt } = await lockHeldRank(tx, key);
   if (attempt.startStep !== null) return;
-  await tx.jobs.update(key.jobId, { totalSteps: plan.totalSteps, step: plan.startStep });
-  await tx.attempts.update(key.jobId, key.epoch, { startStep: plan.startStep });
+  const { totalSteps, startStep, pauseStep } = plan;
+  await tx.jobs.update(key.jobId, { totalSteps, step: startStep, pauseStep });
+  await tx.attempts.update(key.jobId, key.epoch, { startStep });
   await tx.events.append({ jobId: key.jobId, type: 'plan', epoch: key.epoch, data: { ...plan } });
 }
 

@@ -88,7 +88,7 @@ describe('reports of ranks', () => {
     await harness.nodes.recordRankEnd(key, { state: 'lost', error: { code: 'rank_lost', message: 'x', fields: [] } });
     expect(await allocateGang(harness.database, key.jobId)).toHaveLength(1);
     const { nodes } = harness;
-    const plan = { totalSteps: 1, startStep: 0, parameters: 1, trainSamples: 1, engine: 'cpu' };
+    const plan = { totalSteps: 1, startStep: 0, pauseStep: null, parameters: 1, trainSamples: 1, engine: 'cpu' };
     const writes = await Promise.allSettled([
       nodes.recordRankState(key, 'evaluating'),
       nodes.recordPlan(key, plan),
@@ -207,7 +207,7 @@ describe('reports of ranks', () => {
 
   it('tell a node which attempts it should run', async () => {
     const key = await running();
-    expect(await harness.nodes.expectedAttempts(node.lease)).toEqual([{ jobId: key.jobId, epoch: 1 }]);
+    expect(await harness.nodes.expectedAttempts(node.lease)).toEqual([{ jobId: key.jobId, epoch: 1, to: 'run' }]);
     await harness.plane.cancelJob(key.jobId);
     expect(await harness.nodes.expectedAttempts(node.lease)).toEqual([]);
   });

@@ -35,6 +35,7 @@ export function jobView(row: JobRow): Job {
     worldSize: row.worldSize,
     step: row.step,
     totalSteps: row.totalSteps,
+    pauseStep: row.pauseStep,
     latest: row.latest as Job['latest'],
     restarts: { infrastructure: row.restartsInfrastructure, user: row.restartsUser },
     error: errorView(row.error),

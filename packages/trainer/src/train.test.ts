@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import {
   type BlobStore,
   type CheckpointRecord,
+  type Duration,
   parseRunSpec,
   type RankReport,
   type RunSpecInput,
@@ -65,6 +66,8 @@ describe('a run', () => {
       spec = {},
       resume = [],
       stopAtCheckpoint,
+      saveAfterStep,
+      pauseAt,
       expire = () => [],
       on = engine,
     }: {
@@ -72,6 +75,9 @@ describe('a run', () => {
       spec?: Partial<RunSpecInput>;
       resume?: CheckpointRecord[];
       stopAtCheckpoint?: number;
+      /** Told to stop with a checkpoint while the metrics of that step, or a later one, are reported. */
+      saveAfterStep?: number;
+      pauseAt?: Duration;
       /** What retention lets go when this checkpoint is recorded. */
       expire?: (checkpoint: CheckpointRecord) => { step: number; prefix: string }[];
       on?: Engine;
@@ -79,6 +85,7 @@ describe('a run', () => {
   ): Promise<Outcome> {
     const store = await openBlobStore(pathToFileURL(directory).href);
     const stop = new AbortController();
+    const save = new AbortController();
     // Told to stop while that checkpoint is being written: the step at hand ends, and the checkpoint is completed.
     const stopping: BlobStore = {
       url: store.url,
@@ -103,6 +110,8 @@ describe('a run', () => {
             store: stopping,
             report: (report) => {
               if (group.rank === 0) reports.push(report);
+              if (report.type === 'metrics' && saveAfterStep !== undefined && report.step >= saveAfterStep)
+                save.abort();
             },
             recordCheckpoint: async (checkpoint) => {
               checkpoints.push(checkpoint);
@@ -112,6 +121,7 @@ describe('a run', () => {
           },
           {
             signal: stop.signal,
+            save: save.signal,
             start: {
               jobId: job,
               jobName: job,
@@ -128,6 +138,7 @@ describe('a run', () => {
               advertiseHost: '127.0.0.1',
               threads: 1,
               slot: 0,
+              ...(pauseAt === undefined ? {} : { pauseAt }),
             },
           },
         ),
@@ -274,6 +285,42 @@ describe('a run', () => {
       ]),
     );
     expectBitwise(await weights('b', 12), await weights('a', 12));
+  });
+
+  it('pauses where it is to, evaluated and with a checkpoint, and goes on as if never stopped', async () => {
+    const evaluate = { tasks: [{ type: 'retrieval' as const }] };
+    await run('a', { worldSize: 2, spec: { evaluate } });
+    const paused = await run('b', { worldSize: 2, spec: { evaluate }, pauseAt: { samples: 81 } });
+    expect(paused.finished).toBe(false);
+    expect(paused.checkpoints.map(({ step }) => step)).toEqual([4, 6]);
+    expect(paused.reports.find(({ type }) => type === 'plan')).toMatchObject({ totalSteps: 12, pauseStep: 6 });
+    expect(paused.reports.filter(({ type }) => type === 'evaluation')).toMatchObject([{ step: 6, final: false }]);
+    expect(paused.reports.filter(({ type }) => type === 'metrics').at(-1)).toMatchObject({ step: 6 });
+    const again = await run('b', { worldSize: 2, resume: paused.checkpoints, pauseAt: { steps: 6 } });
+    expect([again.finished, again.checkpoints]).toEqual([false, []]);
+    const rest = await run('b', {
+      worldSize: 2,
+      spec: { evaluate },
+      resume: paused.checkpoints,
+      pauseAt: { steps: 12 },
+    });
+    expect(rest.finished).toBe(true);
+    expectBitwise(await weights('b', 12), await weights('a', 12));
+  });
+
+  it('stops with a checkpoint of the step at hand when it is asked to save, and goes on as if never stopped', async () => {
+    await run('a', { worldSize: 2 });
+    const saved = await run('b', { worldSize: 2, saveAfterStep: 1 });
+    expect(saved.finished).toBe(false);
+    const at = saved.checkpoints.at(-1)!.step;
+    expect(at).toBeLessThanOrEqual(3);
+    await run('b', { worldSize: 2, resume: saved.checkpoints });
+    expectBitwise(await weights('b', 12), await weights('a', 12));
+  });
+
+  it('fails rather than pause without its checkpoint', async () => {
+    await writeFile(join(directory, 'runs'), 'no folder');
+    await expect(run('a', { pauseAt: { steps: 2 } })).rejects.toMatchObject({ code: 'storage_failed' });
   });
 
   it('keeps a checkpoint that is on record when an older one cannot be removed', async () => {

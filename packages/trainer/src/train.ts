@@ -3,6 +3,7 @@ import { learningRate } from '@clipyard/optim';
 import { restoreNewest } from './checkpoint/checkpoint-reader.js';
 import { CheckpointWriter, checkpointPrefix } from './checkpoint/checkpoint-writer.js';
 import { openRun, type RunParts } from './open-run.js';
+import { stepsOf } from './step/run-plan.js';
 import { StepMeter } from './step/step-meter.js';
 import type { TrainDeps } from './train-deps.js';
 
@@ -10,16 +11,18 @@ export interface TrainOptions {
   readonly start: RankStart;
   /** Aborted: stop after the step at hand, on all ranks together. */
   readonly signal: AbortSignal;
+  /** Aborted: the same, with a checkpoint of that step. Default: never. */
+  readonly save?: AbortSignal;
 }
 
 /**
  * The whole life of one rank: opens the data, restores the newest checkpoint, trains to the end, evaluates and saves.
- * Every rank of the attempt calls it at once. `finished` is false when the signal stopped it.
+ * Every rank of the attempt calls it at once. `finished` is false when a signal stopped it, or it was to pause.
  */
 export async function train(deps: TrainDeps, options: TrainOptions): Promise<{ finished: boolean }> {
   const run = new Run(deps, options.start, await openRun(deps, options.start));
   try {
-    return { finished: await run.train(options.signal) };
+    return { finished: await run.train(options.signal, options.save ?? NEVER) };
   } finally {
     await run.close();
   }
@@ -30,10 +33,17 @@ type StepValues = Readonly<Record<string, number>>;
 /** Cuts nothing short: collectives end when a link closes, and `stop` is agreed on between steps. */
 const NEVER = new AbortController().signal;
 
+/** What a rank asks the others for between two steps; of several the last holds. */
+const GO_ON = 0;
+const STOP = 1;
+const SAVE_AND_STOP = 2;
+
 class Run {
   private readonly spec: RunSpec;
   private readonly writer: CheckpointWriter;
   private readonly meter: StepMeter;
+  /** The run ends after this step, though it is not finished. */
+  private readonly pauseStep: number | null;
   /** Unusable samples that this rank has met. */
   private badSamples = 0;
   /** Newest metrics of training and evaluation, for the retention of checkpoints. */
@@ -45,7 +55,9 @@ class Run {
     private readonly parts: RunParts,
   ) {
     this.spec = start.spec;
-    const { config, tokenizer, modelHash, stepper, plan } = parts;
+    const { config, tokenizer, modelHash, stepper, plan, trainData } = parts;
+    const { pauseAt } = start;
+    this.pauseStep = pauseAt === undefined ? null : stepsOf(pauseAt, plan.globalBatch, trainData.size);
     this.writer = new CheckpointWriter(deps, {
       jobId: start.jobId,
       seed: start.spec.seed,
@@ -56,7 +68,7 @@ class Run {
     this.meter = new StepMeter(stepper.timer, plan.globalBatch);
   }
 
-  async train(stop: AbortSignal): Promise<boolean> {
+  async train(stop: AbortSignal, save: AbortSignal): Promise<boolean> {
     const { report, group } = this.deps;
     const { plan, state, trainData, specs } = this.parts;
     const startStep = await this.restore();
@@ -66,11 +78,14 @@ class Run {
       type: 'plan',
       totalSteps: plan.totalSteps,
       startStep,
+      pauseStep: this.pauseStep,
       parameters,
       trainSamples: trainData.size,
       engine: this.deps.engine.name,
     });
     report({ type: 'state', state: 'training' });
+    // The checkpoint there was the last thing that an attempt did, or one too many.
+    if (this.pauseStep !== null && startStep >= this.pauseStep && startStep < plan.totalSteps) return false;
     this.meter.start();
     for (let step = startStep; step < plan.totalSteps; step++) {
       let values: StepValues;
@@ -82,7 +97,7 @@ class Run {
         throw error;
       }
       const finished = step + 1;
-      if (await this.betweenSteps(finished, values, stop)) return false;
+      if (await this.betweenSteps(finished, values, { stop, save })) return false;
     }
     if (startStep >= plan.totalSteps) await this.evaluate(plan.totalSteps, true);
     state.gradients.fill(0);
@@ -121,7 +136,7 @@ class Run {
   /** What rank 0 tells of a step for all, and each rank of itself. */
   private tell(finished: number, values: StepValues, badSamples: number): void {
     const { plan } = this.parts;
-    if (!this.meter.due(finished === plan.totalSteps)) return;
+    if (!this.meter.due(finished === plan.totalSteps || finished === this.pauseStep)) return;
     const speed = this.meter.take();
     const own = { 'rank/rss_mib': process.resourceUsage().maxRSS / 1024 };
     const all = plan.rank === 0 ? { ...values, ...speed, ...own, 'data/bad_samples': badSamples } : own;
@@ -129,28 +144,39 @@ class Run {
   }
 
   /** What ranks do together between two steps. True when they agreed to stop. */
-  private async betweenSteps(finished: number, values: StepValues, stop: AbortSignal): Promise<boolean> {
+  private async betweenSteps(
+    finished: number,
+    values: StepValues,
+    { stop, save }: { stop: AbortSignal; save: AbortSignal },
+  ): Promise<boolean> {
     const { plan } = this.parts;
     const { checkpoint, evaluate } = this.spec;
     const last = finished === plan.totalSteps;
+    const pausing = finished === this.pauseStep;
     // One exchange for all: each rank's count of bad samples has a place of its own, where the others put 0.
     const flags = new Int32Array(2 + plan.worldSize);
-    flags.set([stop.aborted ? 1 : 0, this.writer.writing ? 1 : 0]);
+    flags.set([save.aborted ? SAVE_AND_STOP : stop.aborted ? STOP : GO_ON, this.writer.writing ? 1 : 0]);
     flags[2 + plan.rank] = this.badSamples;
     await this.deps.group.allReduce(flags, 'max', { signal: NEVER });
-    const stopping = flags[0] === 1;
+    const saving = flags[0] === SAVE_AND_STOP || pausing;
+    const stopping = flags[0] !== GO_ON || pausing;
     const badSamples = flags.subarray(2).reduce((total, count) => total + count, 0);
     this.tell(finished, values, badSamples);
     if (this.writer.pending && (flags[1] === 0 || stopping || last)) await this.writer.complete(NEVER);
-    if (last || (evaluate.everySteps !== null && finished % evaluate.everySteps === 0))
+    if (last || pausing || (evaluate.everySteps !== null && finished % evaluate.everySteps === 0))
       await this.evaluate(finished, last);
-    if (last || finished % checkpoint.everySteps === 0) {
+    if (last || saving || finished % checkpoint.everySteps === 0) {
       if (this.writer.pending) await this.writer.complete(NEVER);
       this.writer.begin(this.parts.state, finished, finished * plan.globalBatch, { ...this.latest });
     }
     if (!stopping || last) return false;
-    if (this.writer.pending) await this.writer.complete(NEVER);
-    await this.writer.settled();
+    if (saving) {
+      // It goes on from there, so that checkpoint must be whole.
+      await this.writer.drain(NEVER);
+    } else {
+      if (this.writer.pending) await this.writer.complete(NEVER);
+      await this.writer.settled();
+    }
     await this.deps.group.barrier({ signal: NEVER });
     return true;
   }

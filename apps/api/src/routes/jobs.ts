@@ -44,6 +44,16 @@ export function jobRoutes(server: FastifyInstance, { control, checkModel }: JobR
     return control.cancelJob(request.params.id);
   });
 
+  server.post<ById>('/v1/jobs/:id/pause', async (request) => {
+    parseQuery(noQuery, request);
+    return control.pauseJob(request.params.id);
+  });
+
+  server.post<ById>('/v1/jobs/:id/resume', async (request) => {
+    parseQuery(noQuery, request);
+    return control.resumeJob(request.params.id);
+  });
+
   server.get<ById>('/v1/jobs/:id/attempts', async (request) => {
     parseQuery(noQuery, request);
     return whole(await control.listAttempts(request.params.id));

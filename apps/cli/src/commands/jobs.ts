@@ -75,9 +75,15 @@ export async function watch(context: Context, jobId: string, options: ServerOpti
   return isFinalJobState(job.state) && job.state !== 'succeeded' ? EXIT.failed : EXIT.ok;
 }
 
-export async function cancel(context: Context, jobId: string, options: ServerOptions): Promise<number> {
+/** `cancel`, `pause` and `resume`: asks for it and prints the state that the job is in then. */
+export async function act(
+  action: 'cancel' | 'pause' | 'resume',
+  context: Context,
+  jobId: string,
+  options: ServerOptions,
+): Promise<number> {
   const client = await clientOf(context, options);
-  const job = await client.cancel(jobId, { signal: context.signal });
+  const job = await client[action](jobId, { signal: context.signal });
   context.terminal.out(options.json === true ? JSON.stringify(job) : `${job.id} ${job.state}`);
   return EXIT.ok;
 }

@@ -3,6 +3,7 @@ import { ClipyardError, fieldError } from '../errors.js';
 import { fieldProblems } from '../field-problems.js';
 import { checkpointSchema } from './checkpoint.js';
 import { dataSourceSchema } from './data-source.js';
+import { durationSchema } from './duration.js';
 import { type EvaluationTask, evaluateSchema } from './evaluation.js';
 import { lossSchema } from './loss.js';
 import { modelSchema } from './model.js';
@@ -50,16 +51,7 @@ export const runSpecSchema = z.strictObject({
         ),
     })
     .describe('Batch sizes, in samples'),
-  duration: z
-    .union(
-      [
-        z.strictObject({ steps: positive.max(1_000_000_000) }),
-        z.strictObject({ epochs: z.number().positive().max(1_000_000) }),
-        z.strictObject({ samples: positive.max(1_000_000_000_000) }),
-      ],
-      'must be exactly one of `steps`, `epochs` and `samples`',
-    )
-    .describe('How long to train: `steps`, `epochs` or `samples`'),
+  duration: durationSchema.describe('How long to train: `steps`, `epochs` or `samples`'),
   optimizer: optimizerSchema,
   schedule: scheduleSchema,
   loss: lossSchema,

@@ -1,4 +1,4 @@
-import type { JobState, RunSpec, SerializedError } from '@clipyard/contracts';
+import type { Duration, JobState, RunSpec, SerializedError } from '@clipyard/contracts';
 import { type Job as JobRow, Prisma } from '../generated/client.js';
 import { type Client, json, storableText } from './client.js';
 
@@ -36,6 +36,8 @@ export interface JobChanges {
   readonly worldSize?: number | null;
   readonly step?: number;
   readonly totalSteps?: number;
+  readonly pauseAt?: Duration | null;
+  readonly pauseStep?: number | null;
   readonly latest?: Readonly<Record<string, number>>;
   readonly restartsInfrastructure?: number;
   readonly restartsUser?: number;
@@ -84,12 +86,13 @@ export class JobRepository {
   }
 
   async update(id: string, changes: JobChanges): Promise<JobRow> {
-    const { latest, error, reason, ...rest } = changes;
+    const { latest, error, reason, pauseAt, ...rest } = changes;
     return await this.#client.job.update({
       where: { id },
       data: {
         ...rest,
         ...(latest === undefined ? {} : { latest }),
+        ...(pauseAt === undefined ? {} : { pauseAt: pauseAt ?? Prisma.DbNull }),
         ...(reason === undefined ? {} : { reason: reason === null ? null : storableText(reason) }),
         ...(error === undefined ? {} : { error: error === null ? Prisma.DbNull : json(error) }),
       },

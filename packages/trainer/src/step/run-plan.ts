@@ -1,5 +1,5 @@
 import assert from 'node:assert';
-import type { RunSpec } from '@clipyard/contracts';
+import type { Duration, RunSpec } from '@clipyard/contracts';
 import type { Engine } from '@clipyard/engine';
 
 /** How a run's batches fall to the ranks. The global batch never depends on the world size; the rest follows from it. */
@@ -60,8 +60,8 @@ function largestDivisor(n: number, atMost: number): number {
   return divisor;
 }
 
-/** Steps of the whole run; a duration in samples or epochs is rounded up to whole global batches. */
-function stepsOf(duration: RunSpec['duration'], globalBatch: number, trainSamples: number): number {
+/** Steps of a duration; one in samples or epochs is rounded up to whole global batches. */
+export function stepsOf(duration: Duration, globalBatch: number, trainSamples: number): number {
   if ('steps' in duration) return duration.steps;
   const samples = 'samples' in duration ? duration.samples : duration.epochs * trainSamples;
   return Math.max(1, Math.ceil(samples / globalBatch));

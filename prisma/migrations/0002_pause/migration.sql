@@ -1,0 +1,3 @@
+-- AlterTable
+ALTER TABLE "job" ADD COLUMN "pause_at" JSONB,
+ADD COLUMN "pause_step" INTEGER;
