@@ -16,6 +16,11 @@ export interface OpenEngineOptions {
   readonly enginesDir?: string;
   /** Number of the rank on this host: ranks take the GPUs in turn. */
   readonly slot?: number;
+  /**
+   * Whether graphs are simplified before they are lowered; default true. The results are the same, bit for bit, on
+   * onnxruntime; the cpu engine has no graphs.
+   */
+  readonly simplify?: boolean;
   /** Told of each program that is compiled. */
   readonly onCompile?: OnCompile;
 }
@@ -31,8 +36,8 @@ export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
 const REINSTALL = 'Install again with `npm ci`, or choose resources.engine: cpu (slow).';
 const REBUILD = 'Build it again with `clipyard engines build tensorflow`, or choose resources.engine: onnxruntime.';
 
-const openOnnxRuntime = ({ threads = 1, onCompile }: OpenEngineOptions): Promise<Engine> =>
-  checked(new OnnxRuntimeEngine({ threads, onCompile }), REINSTALL);
+const openOnnxRuntime = ({ threads = 1, simplify, onCompile }: OpenEngineOptions): Promise<Engine> =>
+  checked(new OnnxRuntimeEngine({ threads, simplify, onCompile }), REINSTALL);
 
 async function installation({ enginesDir }: OpenEngineOptions): Promise<Installation> {
   const found = enginesDir === undefined ? undefined : await findTensorFlow(enginesDir);
@@ -45,9 +50,9 @@ async function installation({ enginesDir }: OpenEngineOptions): Promise<Installa
 
 async function openTensorFlow(
   { bindingPath }: Installation,
-  { threads = 1, slot, onCompile }: OpenEngineOptions,
+  { threads = 1, slot, simplify, onCompile }: OpenEngineOptions,
 ): Promise<TensorFlowEngine> {
-  return checked(await TensorFlowEngine.open({ bindingPath, threads, slot, onCompile }), REBUILD);
+  return checked(await TensorFlowEngine.open({ bindingPath, threads, slot, simplify, onCompile }), REBUILD);
 }
 
 /** TensorFlow, where it was built on a machine with a GPU and finds one now; a GPU that is gone is no error here. */

@@ -1,9 +1,21 @@
 import type { Specs, TensorFunction } from '../engine.js';
 import { installGradients } from '../gradients.js';
 import { costOf, type GraphCost } from './cost.js';
+import type { Graph } from './graph.js';
 import { printGraph } from './print.js';
 import { record } from './recorder.js';
 import { simplify } from './simplify.js';
+
+/** The graph that engines lower. */
+export function graphToLower(
+  name: string,
+  fn: TensorFunction,
+  inputs: Specs,
+  { simplify: simpler = true } = {},
+): Graph {
+  const recorded = record(name, fn, inputs);
+  return simpler ? simplify(recorded) : recorded;
+}
 
 /**
  * The graph that a function would be compiled to, to read: as text, one line a node, and what a run takes. Throws
@@ -11,6 +23,6 @@ import { simplify } from './simplify.js';
  */
 export function traceGraph(name: string, fn: TensorFunction, inputs: Specs): { text: string; cost: GraphCost } {
   installGradients();
-  const graph = simplify(record(name, fn, inputs));
+  const graph = graphToLower(name, fn, inputs);
   return { text: printGraph(graph), cost: costOf(graph) };
 }

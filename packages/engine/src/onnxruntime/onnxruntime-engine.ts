@@ -18,9 +18,8 @@ import { installGradients } from '../gradients.js';
 import { costOf, type GraphCost } from '../graph/cost.js';
 import type { Graph, Value } from '../graph/graph.js';
 import { checkInPlace } from '../graph/in-place.js';
-import { record } from '../graph/recorder.js';
-import { simplify } from '../graph/simplify.js';
 import { splitGraph } from '../graph/split.js';
+import { graphToLower } from '../graph/trace.js';
 import { checkMemory, isOutOfMemory, outOfMemory } from '../memory-limit.js';
 import { type LoweredProgram, lowerToOnnx } from '../onnx/lower.js';
 import { madeAt } from '../onnx/made-at.js';
@@ -30,6 +29,8 @@ import { newArray, Session } from './session.js';
 export interface OnnxRuntimeOptions {
   /** Threads of one run. */
   readonly threads: number;
+  /** Whether graphs are simplified before they are lowered; default true. */
+  readonly simplify?: boolean;
   readonly onCompile?: OnCompile;
 }
 
@@ -72,7 +73,7 @@ export class OnnxRuntimeEngine implements Engine {
 
   async compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program> {
     const start = performance.now();
-    const graph = simplify(record(options.name, fn, inputs));
+    const graph = graphToLower(options.name, fn, inputs, this.options);
     checkInPlace(graph, options.inPlace ?? {});
     const session = await this.open(graph, options.name, start);
     return compiledProgram({ name: options.name, inputs }, specsOf(graph.outputs), {
@@ -88,7 +89,7 @@ export class OnnxRuntimeEngine implements Engine {
     { tapes: tapeCount = 1, inPlace = {}, ...options }: StagedOptions,
   ): Promise<StagedProgram> {
     const start = performance.now();
-    const { early, late: rest, kept } = splitGraph(simplify(record(options.name, fn, inputs)), late);
+    const { early, late: rest, kept } = splitGraph(graphToLower(options.name, fn, inputs, this.options), late);
     checkInPlace(rest, inPlace);
     const first = await this.open(early, `${options.name} (begin)`, start);
     const second = await this.open(rest, `${options.name} (finish)`, performance.now());

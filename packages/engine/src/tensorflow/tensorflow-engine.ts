@@ -17,14 +17,15 @@ import { installGradients } from '../gradients.js';
 import { costOf, type GraphCost } from '../graph/cost.js';
 import type { Graph } from '../graph/graph.js';
 import { checkInPlace } from '../graph/in-place.js';
-import { record } from '../graph/recorder.js';
-import { simplify } from '../graph/simplify.js';
 import { splitGraph } from '../graph/split.js';
+import { graphToLower } from '../graph/trace.js';
 import { checkMemory, isOutOfMemory, outOfMemory } from '../memory-limit.js';
 import { lowerToTensorFlow } from './lower.js';
 import { TensorFlowThread, type ThreadOptions } from './thread.js';
 
 export interface TensorFlowOptions extends ThreadOptions {
+  /** Whether graphs are simplified before they are lowered; default true. */
+  readonly simplify?: boolean | undefined;
   readonly onCompile?: OnCompile | undefined;
 }
 
@@ -45,14 +46,14 @@ export class TensorFlowEngine implements Engine {
 
   private constructor(
     private readonly thread: TensorFlowThread,
-    private readonly onCompile: OnCompile | undefined,
+    private readonly options: Pick<TensorFlowOptions, 'simplify' | 'onCompile'>,
   ) {
     installGradients();
   }
 
   /** Loads the binding. Throws `engine_unavailable`. */
-  static async open({ onCompile, ...options }: TensorFlowOptions): Promise<TensorFlowEngine> {
-    return new TensorFlowEngine(await TensorFlowThread.open(options), onCompile);
+  static async open({ simplify, onCompile, ...options }: TensorFlowOptions): Promise<TensorFlowEngine> {
+    return new TensorFlowEngine(await TensorFlowThread.open(options), { simplify, onCompile });
   }
 
   get version(): string {
@@ -64,7 +65,7 @@ export class TensorFlowEngine implements Engine {
   }
 
   async compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program> {
-    const graph = simplify(record(options.name, fn, inputs));
+    const graph = graphToLower(options.name, fn, inputs, this.options);
     checkInPlace(graph, options.inPlace ?? {});
     const program = await this.load(graph, options.name, [], undefined);
     return compiledProgram({ name: options.name, inputs }, specsOf(graph.outputs), program);
@@ -76,7 +77,7 @@ export class TensorFlowEngine implements Engine {
     late: readonly string[],
     { tapes = 1, inPlace = {}, ...options }: StagedOptions,
   ): Promise<StagedProgram> {
-    const { early, late: rest, kept } = splitGraph(simplify(record(options.name, fn, inputs)), late);
+    const { early, late: rest, kept } = splitGraph(graphToLower(options.name, fn, inputs, this.options), late);
     checkInPlace(rest, inPlace);
     const first = await this.load(early, `${options.name} (begin)`, [...kept.keys()], undefined);
     const second = await this.load(rest, `${options.name} (finish)`, [], first.id);
@@ -119,7 +120,7 @@ export class TensorFlowEngine implements Engine {
     if (this.device === 'cpu') checkMemory(name, cost);
     const program = lowerToTensorFlow(graph);
     await this.ask(name, cost, { type: 'load', id, program, keep, keptFrom, stop: this.stop });
-    this.onCompile?.({ program: name, cost, seconds: (performance.now() - start) / 1000, reused: false });
+    this.options.onCompile?.({ program: name, cost, seconds: (performance.now() - start) / 1000, reused: false });
     const read = [...program.inputs.keys()];
     const loaded: Loaded = {
       id,

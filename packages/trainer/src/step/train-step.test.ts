@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { type Engine, openEngine } from '@clipyard/engine';
+import { type Engine, type OnCompile, openEngine } from '@clipyard/engine';
 import { type ModelConfig, parameterLayout, parameterSpecs, parseModelConfig } from '@clipyard/model';
 import {
   builtTensorFlow,
@@ -152,6 +152,31 @@ describe.each(ENGINES)('the train step on %s', (name) => {
     const second = await trainSteps(engine, 2, 2, 5);
     expectBitwise(first.parameters, second.parameters);
     expect(first.losses).toEqual(second.losses);
+  });
+
+  it('gives bitwise the same of graphs as recorded as of simplified ones', async () => {
+    const open = async (simplify: boolean) => {
+      const nodes = new Map<string, number>();
+      const onCompile: OnCompile = ({ program, cost }) => nodes.set(program, cost.nodes);
+      const options = { threads: 2, simplify, onCompile, ...('missing' in built ? {} : built) };
+      return { nodes, engine: await openEngine({ engine: name, ...options }) };
+    };
+    const recorded = await open(false);
+    const simplified = await open(true);
+    for (const [worldSize, micro, keepsTapes] of [
+      [1, 8, true],
+      [1, 2, true],
+      [2, 2, false],
+    ] as const) {
+      const expected = await trainSteps(recorded.engine, worldSize, micro, 3, keepsTapes);
+      const actual = await trainSteps(simplified.engine, worldSize, micro, 3, keepsTapes);
+      expect(actual.losses).toEqual(expected.losses);
+      expectBitwise(actual.parameters, expected.parameters);
+    }
+    for (const program of ['train (begin)', 'train (finish)', 'encode and backward'])
+      expect(recorded.nodes.get(program), program).toBeGreaterThan(simplified.nodes.get(program)!);
+    await recorded.engine.close();
+    await simplified.engine.close();
   });
 
   it('stops at a loss that is not finite, naming the step, with the weights unchanged', async () => {
