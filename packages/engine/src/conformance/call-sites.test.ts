@@ -20,7 +20,9 @@ const nextLine = (): void => {
 interface Mistake {
   readonly what: string;
   /** As tfjs calls it. */
-  readonly operation: string;
+  readonly operation?: string;
+  /** Of it or of its gradient. */
+  readonly where?: string;
   /** The plain JavaScript backend does it. */
   readonly isRightOnCpu?: boolean;
   /** Of x [2,3]; the failing operation stands at `line`. */
@@ -95,6 +97,32 @@ const MISTAKES: readonly Mistake[] = [
     },
   },
   {
+    what: 'an operation that no engine has, in the gradient of a line that has none itself',
+    operation: 'cumsum',
+    where: ' (gradient)',
+    isRightOnCpu: true,
+    fn: (x) => {
+      const running = tf.customGrad((of) => ({ value: tf.neg(of as Tensor), gradFunc: tf.cumsum as () => Tensor }));
+      const squares = (of: Tensor): Tensor => {
+        nextLine();
+        const ran = running(tf.mul(of, 2));
+        return tf.square(ran);
+      };
+      return tf.grad(squares)(x);
+    },
+  },
+  {
+    what: 'a line of which there is no gradient',
+    where: ' (gradient)',
+    fn: (x) =>
+      tf.grad((of) => {
+        const isPositive = tf.greater(of, 0);
+        nextLine();
+        const isSmall = tf.logicalAnd(isPositive, tf.less(of, 1));
+        return tf.mul(of, tf.cast(isSmall, 'float32'));
+      })(x),
+  },
+  {
     what: 'a wrong shape in what a gradient is taken of',
     operation: 'reshape',
     fn: (x) =>
@@ -114,7 +142,7 @@ describe.each(engines.names)('compiling on %s', (name) => {
 
   it.each(MISTAKES.filter(({ isRightOnCpu }) => name !== 'cpu' || isRightOnCpu !== true))(
     'names program, operation and line of $what',
-    async ({ operation, fn }) => {
+    async ({ operation, where = '', fn }) => {
       const compiling = engine.compile(({ x }) => ({ y: fn(x!) }), { x: { shape: [2, 3] } }, { name: 'faulty' });
       const { code, message } = await compiling.then(
         () => expect.unreachable('it compiled'),
@@ -122,7 +150,7 @@ describe.each(engines.names)('compiling on %s', (name) => {
       );
       expect(code).toBe('engine_unsupported');
       expect(message).toContain('`faulty`');
-      expect(message).toContain(`(\`${operation}\` at ${FILE}:${line})`);
+      expect(message).toContain(`(${operation === undefined ? '' : `\`${operation}\` at `}${FILE}:${line}${where})`);
     },
   );
 });
@@ -175,6 +203,36 @@ describe('a recorded graph', () => {
     const { early, late } = splitGraph(simplify(graph()), ['y']);
     const sources = [...early.nodes, ...late.nodes].map(({ source }) => source);
     expect(sources).toEqual([`${FILE}:${line}`, `${FILE}:${line}`]);
+  });
+
+  it('names for each node of a backward pass the line whose gradient it is', () => {
+    let squareLine = 0;
+    let expLine = 0;
+    const recorded = record(
+      'gradient',
+      ({ x }) => {
+        const of = (x: Tensor): Tensor => {
+          nextLine();
+          const square = tf.square(x);
+          squareLine = line;
+          nextLine();
+          const exp = tf.exp(square);
+          expLine = line;
+          return exp;
+        };
+        return { gradient: tf.grad(of)(x!) };
+      },
+      { x: { shape: [3] } },
+    );
+    const made = new Set(recorded.nodes.map(({ operation, source }) => `${operation.op} ${source}`));
+    expect([...made].sort()).toEqual(
+      [
+        `mul ${FILE}:${squareLine}`,
+        `exp ${FILE}:${expLine}`,
+        `mul ${FILE}:${expLine} (gradient)`,
+        `mul ${FILE}:${squareLine} (gradient)`,
+      ].sort(),
+    );
   });
 
   it('prints them only when asked', () => {

@@ -1,6 +1,7 @@
 import { ClipyardError } from '@clipyard/contracts';
 import type { Specs, TensorFunction } from '../engine.js';
 import { tf } from '../tfjs.js';
+import { noteForwardLines } from './forward-lines.js';
 import { type Graph, graphOf, type InputValue, type Value } from './graph.js';
 import { registerRecordedKernels } from './kernels.js';
 import { RECORDER, RecorderBackend } from './recorder-backend.js';
@@ -46,10 +47,10 @@ export function onBackend<T>(backend: string, fn: () => T): T {
 /** Runs a program's function. Throws `engine_unsupported` with the program, the operation and the model's line that failed. */
 export function unsupported<T>(program: string, fn: () => T): T {
   try {
-    return withDeepStacks(fn);
+    return withDeepStacks(() => noteForwardLines(fn));
   } catch (error) {
-    const { message, stack = '' } = error as Error;
-    const site = callSiteOf(stack);
+    const { message } = error as Error;
+    const site = callSiteOf(error as Error);
     const place = [site?.operation === undefined ? [] : `\`${site.operation}\``, site?.source ?? []]
       .flat()
       .join(' at ');
