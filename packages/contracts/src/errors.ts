@@ -74,6 +74,12 @@ export const ERRORS = {
     fault: 'user',
     title: 'A checkpoint belongs to another model or run',
   },
+  weights_format_unsupported: {
+    status: 422,
+    retryable: false,
+    fault: 'user',
+    title: 'Weights are in a format that is not read',
+  },
   attempt_stale: {
     status: 409,
     retryable: false,

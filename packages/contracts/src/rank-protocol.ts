@@ -45,6 +45,8 @@ export interface RankStart {
   readonly checkpoints: readonly Pick<CheckpointRecord, 'step' | 'prefix' | 'manifestSha256'>[];
   /** Stop there, after an evaluation and with a checkpoint, if the run is longer. */
   readonly pauseAt?: Duration;
+  /** The checkpoint of another job that `model.init` names; missing: it names none, or one that is gone. */
+  readonly init?: Pick<CheckpointRecord, 'step' | 'prefix' | 'manifestSha256'>;
   readonly storageUrl: string;
   /** Directory that relative data URLs are resolved against. */
   readonly dataDir: string;

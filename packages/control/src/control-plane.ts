@@ -45,6 +45,8 @@ export interface ControlPlane {
   ): Promise<Page<LogLine>>;
   listCheckpoints(jobId: string): Promise<readonly Checkpoint[]>;
   getCheckpoint(checkpointId: string): Promise<Checkpoint>;
+  /** Where a file of a checkpoint lies in the blob store; `manifest.json` is one too. */
+  checkpointFile(checkpointId: string, name: string): Promise<{ key: string; bytes: number; sha256: string }>;
   listNodes(): Promise<readonly Node[]>;
   /** Events after id `after` (all when unset): first what is stored, then live, until the signal aborts or the job ended. */
   events(jobId: string, options: { after?: string; signal: AbortSignal }): AsyncIterable<JobEvent>;

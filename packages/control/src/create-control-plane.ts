@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import {
+  type CheckpointFile,
   ClipyardError,
   fieldError,
   type Health,
@@ -9,7 +10,7 @@ import {
   type LogLevel,
   type RunSpec,
 } from '@clipyard/contracts';
-import type { Database, JobRow, Repositories } from '@clipyard/db';
+import type { CheckpointRow, Database, JobRow, Repositories } from '@clipyard/db';
 import type { MessageBus } from '@clipyard/queue';
 import { newId } from '@clipyard/runtime';
 import { stopAttempt } from './attempt-end.js';
@@ -17,6 +18,7 @@ import { assertSatisfiable } from './capacity.js';
 import type { ControlPlane } from './control-plane.js';
 import { decodeJobCursor, decodeRowId, encodeJobCursor } from './cursor.js';
 import { streamEvents } from './event-stream.js';
+import { pinInitialCheckpoint } from './initial-checkpoint.js';
 import { wakeScheduler } from './messages.js';
 import { pauseJob, resumeJob } from './pause.js';
 import { assertJobTransition } from './state-machine.js';
@@ -53,7 +55,7 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
           if (known.jobId !== id) return { job: jobView((await tx.jobs.find(known.jobId))!), created: false };
         }
         await assertSatisfiable(tx, spec);
-        const job = await tx.jobs.create(id, spec);
+        const job = await tx.jobs.create(id, await pinInitialCheckpoint(tx, spec));
         const data = { from: null, to: 'queued', reason: null };
         await tx.events.append({ jobId: id, type: 'job.state', epoch: 0, data });
         await wakeScheduler(tx, 'job.submitted', { jobId: id, epoch: 0 });
@@ -109,15 +111,23 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
 
     async getCheckpoint(checkpointId) {
       const row = await database.read((db) => db.checkpoints.find(checkpointId));
-      if (row === null) {
-        throw fieldError('not_found', {
-          path: 'id',
-          message: 'is not the id of a checkpoint',
-          value: checkpointId,
-          remedy: 'List those of a job with GET /v1/jobs/:id/checkpoints; retention removes old ones.',
-        });
-      }
+      if (row === null) throw noCheckpoint(checkpointId);
       return checkpointView(row, storageUrl);
+    },
+
+    async checkpointFile(checkpointId, name) {
+      const row = await database.read((db) => db.checkpoints.find(checkpointId));
+      if (row === null) throw noCheckpoint(checkpointId);
+      const file = filesOf(row).find((candidate) => candidate.name === name);
+      if (file !== undefined) return { key: `${row.prefix}/${name}`, bytes: file.bytes, sha256: file.sha256 };
+      throw fieldError('not_found', {
+        path: 'name',
+        message: 'is not a file of this checkpoint',
+        value: name,
+        remedy: `Name one of: ${filesOf(row)
+          .map((other) => other.name)
+          .join(', ')}.`,
+      });
     },
 
     listNodes: () => database.read(async (db) => (await db.nodes.list()).map(nodeView)),
@@ -149,6 +159,21 @@ function found(jobId: string, job: JobRow | null): JobRow {
     });
   }
   return job;
+}
+
+const noCheckpoint = (value: string): ClipyardError =>
+  fieldError('not_found', {
+    path: 'id',
+    message: 'is not the id of a checkpoint',
+    value,
+    remedy: 'List those of a job with GET /v1/jobs/:id/checkpoints; retention removes old ones.',
+  });
+
+/** Every file of a checkpoint, the manifest included, which lists the others. */
+function filesOf(row: CheckpointRow): CheckpointFile[] {
+  const files = row.files as unknown as CheckpointFile[];
+  const bytes = Number(row.bytes) - files.reduce((total, file) => total + file.bytes, 0);
+  return [...files, { name: 'manifest.json', bytes, sha256: row.manifestSha256 }];
 }
 
 /** A spec that was validated has its fields in the order of the schema, so equal specs have equal texts. */

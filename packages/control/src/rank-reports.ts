@@ -11,6 +11,7 @@ import type { Repositories } from '@clipyard/db';
 import { newId } from '@clipyard/runtime';
 import type { LogEntry, RankKey, RunPlanReport } from './control-plane.js';
 import { lockHeld, lockHeldRank, stale } from './fence.js';
+import { neededSteps } from './initial-checkpoint.js';
 import { droppedCheckpoints } from './retention.js';
 import { moveAttempt, moveJob, moveRank } from './transitions.js';
 
@@ -105,7 +106,10 @@ export async function recordCheckpoint(
     prefix,
     metrics: metrics as Values,
   }));
-  const dropped = droppedCheckpoints(tracked, (job.spec as unknown as RunSpec).checkpoint);
+  const needed = await neededSteps(tx, key.jobId);
+  const dropped = droppedCheckpoints(tracked, (job.spec as unknown as RunSpec).checkpoint).filter(
+    (old) => !needed.has(old.step),
+  );
   await tx.checkpoints.remove(dropped.map(({ id }) => id));
   const { step, position, worldSize, bytes, prefix } = checkpoint;
   const data = { id: row.id, step, position, worldSize, bytes, prefix, dropped: dropped.map((gone) => gone.step) };

@@ -4,6 +4,7 @@ import {
   l2Normalize,
   layerNorm,
   linear,
+  matmul,
   normLinear,
   rows,
   silu,
@@ -71,9 +72,9 @@ export function encodeImage(config: ModelConfig, parameters: Parameters, images:
 
 /**
  * Embeddings of length 1 [m,D] of captions: `tokens` int32 [m,t]; `ends` int32 [m], the row of each caption's
- * end-of-text token among all m·t rows, as `endOfTextRows` gives it.
+ * end-of-text token among all m·t rows, as `endOfTextRows` gives it. Without `ends` the graph finds it itself.
  */
-export function encodeText(config: ModelConfig, parameters: Parameters, tokens: Tensor, ends: Tensor): Tensor {
+export function encodeText(config: ModelConfig, parameters: Parameters, tokens: Tensor, ends?: Tensor): Tensor {
   const { context_length: length, width, heads, layers } = config.text_cfg;
   const samples = tokens.shape[0]!;
   const embedded = rows(parameters['token_embedding.weight']!, tf.reshape(tokens, [samples * length]));
@@ -81,7 +82,7 @@ export function encodeText(config: ModelConfig, parameters: Parameters, tokens: 
   let x = tf.reshape(sequence, [samples * length, width]) as Tensor;
   const mask = causalMask(length);
   const layout: Layout = { samples, tokens: length, width, heads };
-  const endRows: PickRows = (all) => rows(all, ends);
+  const endRows: PickRows = ends === undefined ? endOfTextPicker(tokens) : (all) => rows(all, ends);
   for (let layer = 0; layer < layers; layer++) {
     x = block(
       x,
@@ -110,6 +111,23 @@ export function endOfTextRows(tokens: Int32Array, contextLength: number): Int32A
     ends[sample] = end;
   }
   return ends;
+}
+
+/** As `rows` at `endOfTextRows`, by a product with 1 at the first of the largest tokens and 0 elsewhere. */
+function endOfTextPicker(tokens: Tensor): PickRows {
+  const [samples, length] = tokens.shape as [number, number];
+  // Exact: ids are far below 2^24.
+  const ids = tf.cast(tokens, 'float32');
+  const largest = tf.cast(tf.equal(ids, tf.max(ids, 1, true)), 'float32');
+  const earlier = new Float32Array(length * length);
+  for (let row = 0; row < length; row++) earlier.fill(1, row * length + row + 1, (row + 1) * length);
+  const before = matmul(largest, tf.tensor(earlier, [length, length]));
+  const first = tf.mul(largest, tf.cast(tf.equal(before, 0), 'float32'));
+  return (all) => {
+    const width = all.shape[1]!;
+    const picked = matmul(tf.reshape(first, [samples, 1, length]), tf.reshape(all, [samples, length, width]));
+    return tf.reshape(picked, [samples, width]);
+  };
 }
 
 /** Residual attention block, pre-norm. With `pick`, what follows attention runs on the picked rows only. */

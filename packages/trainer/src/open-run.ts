@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { ClipyardError, type RankStart } from '@clipyard/contracts';
 import { type BadSample, BatchLoader, CLIP_PIXEL_STATISTICS, type Dataset, openDataset, Sampler } from '@clipyard/data';
 import {
@@ -10,7 +9,11 @@ import {
   resolveModelConfig,
   type Tokenizer,
 } from '@clipyard/model';
+import { modelHashOf } from './checkpoint/checkpoint-format.js';
 import { Evaluator } from './evaluation/evaluator.js';
+import { initialTokenizer } from './interchange/initial-tokenizer.js';
+import { openInitialWeights } from './interchange/initial-weights.js';
+import type { WeightSource } from './interchange/weight-source.js';
 import { planRun, type RunPlan } from './step/run-plan.js';
 import { TrainState } from './step/train-state.js';
 import { TrainStep } from './step/train-step.js';
@@ -36,18 +39,24 @@ export interface RunParts {
   readonly stepper: TrainStep;
   readonly evaluator: Evaluator | undefined;
   readonly loader: BatchLoader;
+  /** Opens the weights that the run starts from, once; undefined: initial ones. */
+  openSource(): Promise<WeightSource | undefined>;
 }
 
+/** Cuts nothing short: a rank that is stopped while it opens its run ends by itself. */
+const NEVER = new AbortController().signal;
+
 /** Opens the data and compiles every program of a run. */
-export async function openRun(deps: Pick<TrainDeps, 'engine' | 'group' | 'log'>, start: RankStart): Promise<RunParts> {
-  const { engine, group, log } = deps;
+export async function openRun(
+  deps: Pick<TrainDeps, 'engine' | 'group' | 'store' | 'log'>,
+  start: RankStart,
+): Promise<RunParts> {
+  const { engine, group, store, log } = deps;
   const { spec } = start;
   const config = resolveModelConfig(spec.model);
   const specs = parameterSpecs(config, spec.loss.initTemperature);
   const layout = parameterLayout(specs);
-  const modelHash = createHash('sha256')
-    .update(JSON.stringify(specs.map(({ name, shape }) => [name, shape])))
-    .digest('hex');
+  const modelHash = modelHashOf(specs);
   const places = {
     dataDir: start.dataDir,
     cacheDir: start.cacheDir,
@@ -63,10 +72,11 @@ export async function openRun(deps: Pick<TrainDeps, 'engine' | 'group' | 'log'>,
   const evalData =
     spec.data.eval === undefined ? undefined : await openDataset(spec.data.eval, { ...places, field: 'data.eval' });
   const { vocab_size: vocabSize, context_length: contextLength } = config.text_cfg;
-  const tokenizer = await buildWordTokenizer(trainData.captions({ limit: VOCABULARY_CAPTIONS }), {
-    vocabSize,
-    contextLength,
-  });
+  let source: Promise<WeightSource | undefined> | undefined;
+  const openSource = () => (source ??= openInitialWeights(store, start, NEVER));
+  const tokenizer =
+    (await initialTokenizer({ store, log, openSource }, start, config, NEVER)) ??
+    (await buildWordTokenizer(trainData.captions({ limit: VOCABULARY_CAPTIONS }), { vocabSize, contextLength }));
   const plan = planRun(spec, trainData.size, { rank: start.rank, worldSize: start.worldSize, device: engine.device });
 
   const state = new TrainState(engine, specs, layout, start.rank, start.worldSize);
@@ -113,6 +123,7 @@ export async function openRun(deps: Pick<TrainDeps, 'engine' | 'group' | 'log'>,
     stepper,
     evaluator,
     loader,
+    openSource,
   };
 }
 

@@ -2,6 +2,7 @@ import { ClipyardError, type RankStart, type RunSpec } from '@clipyard/contracts
 import { learningRate } from '@clipyard/optim';
 import { restoreNewest } from './checkpoint/checkpoint-reader.js';
 import { CheckpointWriter, checkpointPrefix } from './checkpoint/checkpoint-writer.js';
+import { startFrom } from './interchange/initial-weights.js';
 import { openRun, type RunParts } from './open-run.js';
 import { stepsOf } from './step/run-plan.js';
 import { StepMeter } from './step/step-meter.js';
@@ -192,13 +193,13 @@ class Run {
     report({ type: 'state', state: 'training' });
   }
 
-  /** Returns the number of finished steps: those of the newest whole checkpoint, or 0 with initial weights. */
+  /** Returns the number of finished steps: those of the newest whole checkpoint, or 0 with the weights to start from. */
   private async restore(): Promise<number> {
     const { state, modelHash } = this.parts;
     const { checkpoints } = this.start;
     const { log } = this.deps;
+    if (checkpoints.length === 0) return await this.begin();
     state.initialize(this.spec.seed);
-    if (checkpoints.length === 0) return 0;
     const saved = await restoreNewest(this.deps, checkpoints, state, modelHash, NEVER);
     if (saved !== undefined) {
       log('info', `Resuming from the checkpoint of step ${saved.step}`, {
@@ -210,7 +211,18 @@ class Run {
     log('error', 'No checkpoint is whole; starting again from step 0', {
       checkpoints: checkpoints.map(({ step }) => step),
     });
+    return await this.begin();
+  }
+
+  /** Step 0: initial weights, or those that `model.init` names. */
+  private async begin(): Promise<number> {
+    const { state, config, openSource } = this.parts;
     state.initialize(this.spec.seed);
+    const source = await openSource();
+    if (source === undefined) return 0;
+    await startFrom(source, this.deps, state, config, NEVER);
+    await source.close();
+    this.deps.log('info', `Starting from the weights of ${source.where}`);
     return 0;
   }
 

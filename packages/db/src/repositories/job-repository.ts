@@ -1,4 +1,10 @@
-import type { Duration, JobState, RunSpec, SerializedError } from '@clipyard/contracts';
+import {
+  type Duration,
+  JOB_FINAL_STATES,
+  type JobState,
+  type RunSpec,
+  type SerializedError,
+} from '@clipyard/contracts';
 import { type Job as JobRow, Prisma } from '../generated/client.js';
 import { type Client, json, storableText } from './client.js';
 
@@ -120,6 +126,14 @@ export class JobRepository {
         ON open.pool = job.pool AND open.engine = spec #>> '{resources,engine}'
       WHERE ${DUE} AND (spec #>> '{resources,world,min}')::int <= open.slots
       ORDER BY priority DESC, created_at, id LIMIT ${limit}`;
+  }
+
+  /** Specs of the jobs that have not ended and whose `model.init` begins with `prefix`. */
+  async unfinishedStartingFrom(prefix: string): Promise<RunSpec[]> {
+    const rows = await this.#client.$queryRaw<{ spec: RunSpec }[]>`
+      SELECT spec FROM job
+      WHERE state <> ALL (${[...JOB_FINAL_STATES]}) AND starts_with(spec #>> '{model,init}', ${prefix})`;
+    return rows.map(({ spec }) => spec);
   }
 
   /** What the jobs that may start now ask for, each demand once. */

@@ -1,4 +1,8 @@
+import { createHash } from 'node:crypto';
 import { ClipyardError } from '@clipyard/contracts';
+import { CLIP_PIXEL_STATISTICS } from '@clipyard/data';
+import type { ModelConfig } from '@clipyard/model';
+import { type FlatLayout, type NamedShape, type SafetensorsImage, writeSafetensors } from '@clipyard/tensor';
 import { z } from 'zod';
 
 /** The files of a checkpoint in `runs/<job>/step-<n>/`, and what stands in the JSON ones. */
@@ -45,3 +49,22 @@ export function parseJson<T>(schema: z.ZodType<T>, bytes: Uint8Array, name: stri
 
 export const jsonBytes = (value: unknown): Uint8Array =>
   new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
+
+/** Of a model's parameters: equal where a checkpoint of one can continue the other. */
+export const modelHashOf = (parameters: readonly NamedShape[]): string =>
+  createHash('sha256')
+    .update(JSON.stringify(parameters.map(({ name, shape }) => [name, shape])))
+    .digest('hex');
+
+/** What our pictures are made ready with, in open_clip's words. */
+export const PREPROCESSING = { ...CLIP_PIXEL_STATISTICS, interpolation: 'bicubic', resize_mode: 'shortest' } as const;
+
+/** The content of open_clip_config.json. */
+export const openClipConfig = (config: ModelConfig): object => ({ model_cfg: config, preprocess_cfg: PREPROCESSING });
+
+/** The file of the weights: open_clip's names and shapes, nothing else. `parameters` is not copied. */
+export const parametersImage = (layout: FlatLayout, parameters: Float32Array): SafetensorsImage =>
+  writeSafetensors(
+    layout.tensors.map(({ name, shape }) => ({ name, dtype: 'F32', shape, data: layout.view(parameters, name) })),
+    { format: 'pt' },
+  );

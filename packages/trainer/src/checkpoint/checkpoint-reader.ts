@@ -56,18 +56,38 @@ export async function restoreNewest(
   return undefined;
 }
 
-async function restore(
-  { store }: RestoreDeps,
-  { prefix, manifestSha256 }: Candidate,
-  state: TrainState,
-  modelHash: string,
+/** Reads files of a checkpoint, each only as its hash says. */
+export interface VerifiedFiles {
+  readonly names: readonly string[];
+  /** Throws `checkpoint_damaged`. */
+  read(name: string): Promise<Uint8Array>;
+}
+
+/** Opens a recorded checkpoint. Throws `checkpoint_damaged` unless its manifest is the one on record. */
+export async function openCheckpoint(
+  store: BlobStore,
+  { prefix, manifestSha256 }: Pick<Candidate, 'prefix' | 'manifestSha256'>,
   signal: AbortSignal,
-): Promise<CheckpointState> {
+): Promise<VerifiedFiles> {
   const manifestBytes = await readBlob(store, `${prefix}/${MANIFEST_FILE}`, signal);
   if ((await sha256(manifestBytes)) !== manifestSha256)
     throw new ClipyardError('checkpoint_damaged', `${MANIFEST_FILE} is not the one that was recorded`);
   const manifest = parseJson(manifestSchema, manifestBytes, MANIFEST_FILE);
-  const verified = (name: string): Promise<Uint8Array> => readVerified(store, prefix, manifest, name, signal);
+  return {
+    names: manifest.files.map(({ name }) => name),
+    read: (name) => readVerified(store, prefix, manifest, name, signal),
+  };
+}
+
+async function restore(
+  { store }: RestoreDeps,
+  candidate: Candidate,
+  state: TrainState,
+  modelHash: string,
+  signal: AbortSignal,
+): Promise<CheckpointState> {
+  const files = await openCheckpoint(store, candidate, signal);
+  const verified = (name: string): Promise<Uint8Array> => files.read(name);
 
   const saved = parseJson(stateSchema, await verified(STATE_FILE), STATE_FILE);
   if (saved.modelHash !== modelHash) {

@@ -6,7 +6,6 @@ import {
   ClipyardError,
   type Group,
 } from '@clipyard/contracts';
-import { CLIP_PIXEL_STATISTICS } from '@clipyard/data';
 import type { ModelConfig, SerializedTokenizer } from '@clipyard/model';
 import { writeSafetensors } from '@clipyard/tensor';
 import type { TrainState } from '../step/train-state.js';
@@ -18,7 +17,9 @@ import {
   MANIFEST_FILE,
   type Manifest,
   MODEL_FILE,
+  openClipConfig,
   optimizerFile,
+  parametersImage,
   STATE_FILE,
   TOKENIZER_FILE,
 } from './checkpoint-format.js';
@@ -92,7 +93,7 @@ export class CheckpointWriter {
         const files = [await this.put(prefix, optimizerFile(rank, worldSize), optimizer.chunks())];
         if (model !== undefined) {
           files.push(await this.put(prefix, MODEL_FILE, model.chunks()));
-          files.push(await this.put(prefix, CONFIG_FILE, jsonBytes(this.openClipConfig())));
+          files.push(await this.put(prefix, CONFIG_FILE, jsonBytes(openClipConfig(this.options.config))));
           files.push(await this.put(prefix, TOKENIZER_FILE, jsonBytes(this.options.tokenizer)));
           files.push(await this.put(prefix, STATE_FILE, jsonBytes(checkpointState)));
         }
@@ -219,27 +220,11 @@ export class CheckpointWriter {
     const { bytes, sha256 } = await this.deps.store.put(`${prefix}/${name}`, body);
     return { name, bytes, sha256 };
   }
-
-  private openClipConfig(): unknown {
-    return {
-      model_cfg: this.options.config,
-      preprocess_cfg: { ...CLIP_PIXEL_STATISTICS, interpolation: 'bicubic', resize_mode: 'shortest' },
-    };
-  }
 }
 
 /** open_clip's names and shapes, nothing else; values are copied here, so training may go on. */
-function modelImage(state: TrainState) {
-  const copy = state.parameters.slice(0, state.layout.total);
-  return writeSafetensors(
-    state.layout.tensors.map(({ name, shape }) => ({
-      name,
-      dtype: 'F32' as const,
-      shape,
-      data: state.layout.view(copy, name),
-    })),
-    { format: 'pt' },
-  );
+function modelImage({ parameters, layout }: TrainState) {
+  return parametersImage(layout, parameters.slice(0, layout.total));
 }
 
 /** The moments of one slice of the flat parameters. */

@@ -54,16 +54,24 @@ export function compileEncoder(engine: Engine, options: TowerProgramOptions): Pr
   return engine.compile(fn, inputSpecs(options, 'both'), { name: 'encode' });
 }
 
-/** Forward of one tower only, for evaluation: `image` or `text` [m,D]. */
-export function compileTower(engine: Engine, which: 'image' | 'text', options: TowerProgramOptions): Promise<Program> {
+/** Forward of one tower only, for evaluation: `image` or `text` [m,D], and its inputs. */
+export function towerFunction(
+  which: 'image' | 'text',
+  options: TowerProgramOptions,
+): { readonly fn: TensorFunction; readonly inputs: Specs } {
   const { config } = options;
   const fn: TensorFunction = (inputs) => ({
     [which]:
       which === 'image'
         ? encodeImage(config, inputs, inputs.images!)
-        : encodeText(config, inputs, inputs.tokens!, inputs.ends!),
+        : encodeText(config, inputs, inputs.tokens!, inputs.ends),
   });
-  return engine.compile(fn, inputSpecs(options, which), { name: `encode ${which}s` });
+  return { fn, inputs: inputSpecs(options, which) };
+}
+
+export function compileTower(engine: Engine, which: 'image' | 'text', options: TowerProgramOptions): Promise<Program> {
+  const { fn, inputs } = towerFunction(which, options);
+  return engine.compile(fn, inputs, { name: `encode ${which}s` });
 }
 
 /** Embeddings, and given their cotangents `dImage` and `dText` [m,D] the gradient of every tower parameter. */

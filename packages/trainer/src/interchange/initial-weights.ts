@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto';
+import { type BlobStore, ClipyardError, fieldError, type Group, type RankStart } from '@clipyard/contracts';
+import { resolveDataPath } from '@clipyard/data';
+import type { ModelConfig } from '@clipyard/model';
+import { readSafetensors, tensorFloats } from '@clipyard/tensor';
+import { z } from 'zod';
+import { CONFIG_FILE, MODEL_FILE, parseJson, TOKENIZER_FILE } from '../checkpoint/checkpoint-format.js';
+import { openCheckpoint } from '../checkpoint/checkpoint-reader.js';
+import type { TrainState } from '../step/train-state.js';
+import type { TrainLog } from '../train-log.js';
+import { loadWeights } from './load-weights.js';
+import type { WeightSource } from './weight-source.js';
+import { openClipConfigSchema, openWeights } from './weights-file.js';
+
+/** Where `model.init` stands in a run spec. */
+const FIELD = 'model.init';
+
+/**
+ * Opens what a run starts from; undefined: from initial weights. Throws as `openWeights` does, and `not_found` when the
+ * checkpoint of another job is gone.
+ */
+export async function openInitialWeights(
+  store: BlobStore,
+  { spec, init, dataDir }: Pick<RankStart, 'spec' | 'init' | 'dataDir'>,
+  signal: AbortSignal,
+): Promise<WeightSource | undefined> {
+  const value = spec.model.init;
+  if (value === undefined) return undefined;
+  if (value.startsWith('file:'))
+    return await openWeights(resolveDataPath(dataDir, value.slice('file:'.length), FIELD), FIELD);
+  if (init === undefined) {
+    throw fieldError('not_found', {
+      path: FIELD,
+      message: 'names a checkpoint that is gone',
+      value,
+      remedy: 'Name one that GET /v1/jobs/:id/checkpoints lists; retention removes old ones.',
+    });
+  }
+  return await checkpointWeights(store, init, value, signal);
+}
+
+/** The weights of a checkpoint in the store, every file verified. */
+async function checkpointWeights(
+  store: BlobStore,
+  init: NonNullable<RankStart['init']>,
+  where: string,
+  signal: AbortSignal,
+): Promise<WeightSource> {
+  const files = await openCheckpoint(store, init, signal);
+  const json = async <T>(name: string, schema: z.ZodType<T>): Promise<T | undefined> =>
+    files.names.includes(name) ? parseJson(schema, await files.read(name), name) : undefined;
+  const { entries, metadata, data } = readSafetensors(await files.read(MODEL_FILE));
+  const config = await json(CONFIG_FILE, openClipConfigSchema);
+  return {
+    where,
+    entries,
+    metadata,
+    modelConfig: config?.model_cfg,
+    preprocess: config?.preprocess_cfg,
+    tokenizer: await json(TOKENIZER_FILE, z.unknown()),
+    floats: async (name) => tensorFloats(entries.get(name)!, data),
+    close: async () => {},
+  };
+}
+
+/**
+ * On all ranks together: fills the parameters from the source, and makes sure that every rank read the same. Throws
+ * `checkpoint_incompatible`.
+ */
+export async function startFrom(
+  source: WeightSource,
+  { group, log }: { readonly group: Group; readonly log: TrainLog },
+  state: TrainState,
+  config: ModelConfig,
+  signal: AbortSignal,
+): Promise<void> {
+  const quiet: TrainLog = () => {};
+  await loadWeights(source, {
+    config,
+    layout: state.layout,
+    buffer: state.parameters,
+    field: FIELD,
+    log: group.rank === 0 ? log : quiet,
+  });
+  const hash = createHash('sha256').update(state.parameters.subarray(0, state.layout.total)).digest();
+  const own = new Int32Array(hash.buffer.slice(hash.byteOffset, hash.byteOffset + hash.byteLength));
+  const [least, most] = [own.slice(), own.slice()];
+  await group.allReduce(least, 'min', { signal });
+  await group.allReduce(most, 'max', { signal });
+  if (least.every((value, i) => value === most[i])) return;
+  throw new ClipyardError(
+    'checkpoint_incompatible',
+    `${FIELD}: ranks read different weights from ${source.where}: the file must be the same on every node`,
+    {
+      fields: [
+        {
+          path: FIELD,
+          message: 'is another file on some nodes',
+          value: source.where,
+          remedy: 'Copy the same file into the data directory of every node.',
+        },
+      ],
+    },
+  );
+}
