@@ -22,11 +22,18 @@ const evenBounds =
 export async function allGather(exchange: Exchange, input: Elements, output: Elements): Promise<void> {
   const { rank, worldSize } = exchange;
   const own = output.subarray(rank * input.length, (rank + 1) * input.length);
-  if (own.buffer !== input.buffer || own.byteOffset !== input.byteOffset) own.set(input);
+  if (!isSameMemory(own, input)) own.set(input);
   await gatherSlices(exchange, output, evenBounds(output.length, worldSize));
 }
 
+/** Whether two views of the same length are of the same bytes, which then need no copy. */
+const isSameMemory = (a: Elements, b: Elements): boolean => a.buffer === b.buffer && a.byteOffset === b.byteOffset;
+
 export async function reduceScatter(exchange: Exchange, input: Float32Array, output: Float32Array): Promise<void> {
+  if (exchange.worldSize === 1) {
+    if (!isSameMemory(output, input)) output.set(input);
+    return;
+  }
   await reduceSlice(exchange, input, output, evenBounds(input.length, exchange.worldSize), 'sum');
 }
 

@@ -1,5 +1,5 @@
 import { ClipyardError, type Link } from '@clipyard/contracts';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createGroup } from './link-group.js';
 
 /** A link whose other end never says anything. */
@@ -44,6 +44,26 @@ describe('LinkGroup', () => {
     });
     expect(links.every(({ isClosed }) => isClosed)).toBe(true);
     await expect(group.barrier()).rejects.toMatchObject({ code: 'link_closed' });
+  });
+
+  it('copies nothing for one rank whose input and output are the same memory, and else gives the input', async () => {
+    const group = createGroup([], { rank: 0, worldSize: 1 });
+    const values = Float32Array.of(1, -0, Number.NaN, 4);
+    const other = new Float32Array(4);
+    const set = vi.spyOn(Object.getPrototypeOf(Float32Array.prototype) as Float32Array, 'set');
+    try {
+      const again = new Float32Array(values.buffer);
+      await group.reduceScatter(values, again);
+      await group.allGather(values, again);
+      await group.allReduce(values, 'sum');
+      expect(set).not.toHaveBeenCalled();
+    } finally {
+      set.mockRestore();
+    }
+    await group.reduceScatter(values, other);
+    expect(other).toEqual(values);
+    await group.allGather(values, other.fill(0));
+    expect(other).toEqual(values);
   });
 
   it('needs one link to each other rank', () => {

@@ -37,6 +37,19 @@ describe('gradientNorm and clipScale', () => {
     expect(Math.abs(norms[0]! - whole!)).toBeLessThan(1e-14);
   });
 
+  it('add in four sums, element by element, whatever the length', async () => {
+    const all = formulaValues('clip.grad', 64);
+    for (let length = 0; length <= 27; length++) {
+      const sums = [0, 0, 0, 0];
+      const whole = length - (length % 4);
+      all.subarray(0, length).forEach((v, i) => {
+        sums[i < whole ? i % 4 : 0]! += v * v;
+      });
+      const [norm] = await normOver(1, all.subarray(0, length));
+      expect(norm).toBe(Math.sqrt(sums[0]! + sums[1]! + (sums[2]! + sums[3]!)));
+    }
+  });
+
   it('do not overflow where float32 would', async () => {
     expect((await normOver(2, new Float32Array(4).fill(1e30)))[0]).toBeCloseTo(2e30, -25);
   });

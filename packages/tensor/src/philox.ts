@@ -8,6 +8,13 @@ const WEYL_0 = 0x9e3779b9;
 const WEYL_1 = 0xbb67ae85;
 const ROUNDS = 10;
 
+/** What the rounds multiply by and add to the key, for other ways to compute the same. */
+export const philoxKeys = {
+  multipliers: [MULTIPLIER_0, MULTIPLIER_1],
+  weyl: [WEYL_0, WEYL_1],
+  rounds: ROUNDS,
+} as const;
+
 /** High 32 bits of the 64-bit product of two unsigned 32-bit integers. */
 function multiplyHigh(a: number, b: number): number {
   const aLow = a & 0xffff;

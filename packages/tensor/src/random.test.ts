@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { feistelPermutation } from './permutation.js';
 import { philox } from './philox.js';
@@ -63,6 +64,31 @@ describe('CounterRandom', () => {
     expect(moments(normal).variance).toBeCloseTo(0.25, 2);
     // 95% within 1.96 standard deviations: the shape, not only the moments.
     expect(normal.filter((x) => Math.abs(x - 2) < 0.98).length / n).toBeCloseTo(0.95, 2);
+  });
+
+  it('fills with the values at the indices, wherever it begins and ends', () => {
+    const random = new CounterRandom(5 + 2 ** 40, 3 + 2 ** 33);
+    for (const offset of [0, 1, 2, 3, 5, 2 ** 34 - 6, 2 ** 34 - 4097, 2 ** 50 + 1]) {
+      for (const length of [0, 1, 2, 3, 7, 4095, 4096, 4099, 8200]) {
+        const normal = random.fillNormal(new Float64Array(length), { mean: 0.1, std: 0.3, offset });
+        const uniform = random.fillUniform(new Float64Array(length), { low: -0.3, high: 0.2, offset });
+        const at = (f: (index: number) => number) => Float64Array.from({ length }, (_, i) => f(offset + i));
+        const expected = [
+          at((i) => 0.1 + 0.3 * random.normalAt(i)),
+          at((i) => -0.3 + (0.2 - -0.3) * random.uniformAt(i)),
+        ];
+        // By bytes: an element is compared by toEqual a thousand times slower.
+        for (const [i, values] of [normal, uniform].entries())
+          expect(Buffer.from(values.buffer).equals(Buffer.from(expected[i]!.buffer)), `${offset} ${length}`).toBe(true);
+      }
+    }
+  });
+
+  it('fills with the same bits as ever', () => {
+    const sum = (values: Float32Array) => createHash('sha256').update(values).digest('hex').slice(0, 16);
+    const random = new CounterRandom(5, 9);
+    expect(sum(random.fillUniform(new Float32Array(100_001), { low: -0.03, high: 0.03 }))).toBe('42153edd6be0a9a0');
+    expect(sum(random.fillNormal(new Float32Array(100_001), { std: 0.02 }))).toBe('00eede4727544167');
   });
 
   it('stays below 1 in float32', () => {

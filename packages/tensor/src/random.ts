@@ -1,5 +1,6 @@
 import assert from 'node:assert';
 import { philoxInto } from './philox.js';
+import { MAX_BLOCKS, type PhiloxBlocks, philoxBlocks } from './philox-blocks.js';
 
 const TWO_32 = 2 ** 32;
 
@@ -71,14 +72,44 @@ export class CounterRandom {
   /** Fills `out` with normal numbers and returns it. */
   fillNormal<T extends Float32Array | Float64Array>(out: T, options: NormalOptions = {}): T {
     const { mean = 0, std = 1, offset = 0 } = options;
-    for (let i = 0; i < out.length; i++) out[i] = mean + std * this.normalAt(offset + i);
+    let i = 0;
+    if (offset % 2 === 1 && out.length > 0) out[i++] = mean + std * this.normalAt(offset);
+    while (i + 1 < out.length) {
+      const words = this.#wordsFrom(offset + i, out.length - i);
+      for (let w = 0; w + 1 < words.length; w += 2, i += 2) {
+        const radius = Math.sqrt(-2 * Math.log((words[w]! + 0.5) / TWO_32));
+        const angle = (2 * Math.PI * words[w + 1]!) / TWO_32;
+        out[i] = mean + std * (radius * Math.cos(angle));
+        out[i + 1] = mean + std * (radius * Math.sin(angle));
+      }
+    }
+    if (i < out.length) out[i] = mean + std * this.normalAt(offset + i);
     return out;
   }
 
   /** Fills `out` with numbers of [low, high) and returns it. */
   fillUniform<T extends Float32Array | Float64Array>(out: T, options: UniformOptions = {}): T {
     const { low = 0, high = 1, offset = 0 } = options;
-    for (let i = 0; i < out.length; i++) out[i] = low + (high - low) * this.uniformAt(offset + i);
+    for (let i = 0; i < out.length; ) {
+      const words = this.#wordsFrom(offset + i, out.length - i);
+      for (let w = 0; w < words.length; w++, i++) out[i] = low + (high - low) * ((words[w]! >>> 8) * 2 ** -24);
+    }
     return out;
   }
+
+  /** The words from `index` on, at most `count` and at least one block's rest; the next call overwrites them. */
+  #wordsFrom(index: number, count: number): Uint32Array {
+    blocks ??= philoxBlocks();
+    const block = Math.floor(index / 4);
+    const skip = index - 4 * block;
+    const low = block >>> 0;
+    const high = Math.floor(block / TWO_32);
+    // The vector code counts in the low word only.
+    const number = Math.min(Math.ceil((skip + count) / 4), MAX_BLOCKS, TWO_32 - low);
+    const words = blocks.words(number, this.#seedLow, this.#streamLow, low, high, this.#streamHigh, this.#seedHigh);
+    return words.subarray(skip, skip + count);
+  }
 }
+
+/** Made when first used: a module of 2 KB, compiled once a thread. */
+let blocks: PhiloxBlocks | undefined;
