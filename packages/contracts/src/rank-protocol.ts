@@ -156,6 +156,10 @@ export const METRICS = {
   'eval/zeroshot/mean_per_class': 'Mean over classes of their accuracy, 0 to 1',
   'eval/zeroshot/seen': 'Zero-shot accuracy on classes shown in training, 0 to 1',
   'eval/zeroshot/unseen': 'Zero-shot accuracy on classes never shown, 0 to 1',
+  'eval/linear-probe/top1': 'Accuracy of a linear probe, 0 to 1 (also top5, mean_per_class, seen, unseen)',
+  'eval/linear-probe/strength': 'L2 strength that was chosen for it',
+  'eval/few-shot/shots_1': 'Accuracy after one sample a class, 0 to 1, mean over draws (also shots_2, …)',
+  'eval/few-shot/shots_1_std': 'Standard deviation of it over draws',
   'eval/retrieval/image_to_text/r1':
     'Recall at 1, 0 to 1 (also r5, r10): the share of pictures with one of their own captions among the k most similar. Ties count as if in random order',
   'eval/retrieval/image_to_text/mean_rank': 'Mean rank of the first own caption, from 1',

@@ -20,7 +20,7 @@ export interface OpenDatasetOptions extends Cancellable {
   /** Seed of the run, which keys the augmentation; default 0. */
   readonly seed?: number;
   /** Where the source stands in the run spec, for errors; default `data.train`. */
-  readonly field?: 'data.train' | 'data.eval';
+  readonly field?: string;
   readonly log?: (level: LogLevel, message: string, fields?: Readonly<Record<string, unknown>>) => void;
 }
 

@@ -9,5 +9,12 @@ export {
 } from './parameters.js';
 export { presetNames, resolveModelConfig } from './presets.js';
 export type { SerializedTokenizer, Tokenizer } from './tokenizer.js';
-export { encodeImage, encodeText, endOfTextRows, type Parameters } from './towers.js';
+export {
+  encodeImage,
+  encodeText,
+  endOfTextRows,
+  imageFeatures,
+  type Parameters,
+  projectImage,
+} from './towers.js';
 export { buildWordTokenizer, loadTokenizer, WordTokenizer } from './word-tokenizer.js';

@@ -34,6 +34,16 @@ type PickRows = (x_nw: Tensor) => Tensor;
 
 /** Embeddings of length 1 [m,D] of pictures [m,S,S,3] (normalised, channels last). */
 export function encodeImage(config: ModelConfig, parameters: Parameters, images: Tensor): Tensor {
+  return projectImage(parameters, imageFeatures(config, parameters, images));
+}
+
+/** Embeddings of length 1 [m,D] of image features [m,w]. */
+export function projectImage(parameters: Parameters, features: Tensor): Tensor {
+  return l2Normalize(tf.matMul(features, parameters['visual.proj'] as never));
+}
+
+/** What the image tower gives before its projection, [m,w]: the features that linear probes read. */
+export function imageFeatures(config: ModelConfig, parameters: Parameters, images: Tensor): Tensor {
   const { image_size: size, patch_size: patch, width, head_width: headWidth, layers } = config.vision_cfg;
   const samples = images.shape[0]!;
   const grid = size / patch;
@@ -67,7 +77,7 @@ export function encodeImage(config: ModelConfig, parameters: Parameters, images:
       layer === layers - 1 ? classRows : undefined,
     );
   }
-  return l2Normalize(tf.matMul(layerNorm(x, p('ln_post.weight'), p('ln_post.bias')), p('proj') as never));
+  return layerNorm(x, p('ln_post.weight'), p('ln_post.bias'));
 }
 
 /**

@@ -10,4 +10,5 @@ export {
   compileAdamW,
 } from './adamw.js';
 export { clipScale, gradientNorm } from './clipping.js';
+export { type LbfgsOptions, type LbfgsResult, minimizeLbfgs, type Objective } from './lbfgs.js';
 export { learningRate } from './schedules.js';

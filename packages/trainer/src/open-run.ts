@@ -89,8 +89,17 @@ export async function openRun(
     evalData === undefined || tasks.length === 0
       ? undefined
       : await Evaluator.create(
-          { engine, group, weights: state, tokenizer, dataset: evalData, log },
-          { config, tasks, evalSamples: spec.data.evalSamples },
+          {
+            engine,
+            group,
+            weights: state,
+            tokenizer,
+            dataset: evalData,
+            log,
+            openLearningData: async (source, field) =>
+              source === undefined ? trainData : await openDataset(source, { ...places, field }),
+          },
+          { config, tasks, evalSamples: spec.data.evalSamples, seed: spec.seed },
         );
   const loader = new BatchLoader(
     {

@@ -108,8 +108,9 @@ class Run {
   }
 
   async close(): Promise<void> {
-    const { loader, trainData, evalData } = this.parts;
+    const { loader, trainData, evalData, evaluator } = this.parts;
     await this.writer.abandon();
+    await evaluator?.dispose();
     await loader.close();
     await trainData.close();
     await evalData?.close();

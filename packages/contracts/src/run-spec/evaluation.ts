@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { dataSourceSchema } from './data-source.js';
 import { positive } from './numbers.js';
 
 const name = z
@@ -11,6 +12,15 @@ const name = z
   .describe('Its metrics are `eval/<name>/…`; default: the type. Two tasks of one type need names');
 
 const template = z.string().includes('{}').max(1000);
+
+const labelled = {
+  train: dataSourceSchema
+    .optional()
+    .describe(
+      'Samples with classes to learn from, a data source like data.eval, whose classes are found by name. Default: data.train',
+    ),
+  trainSamples: positive.max(1_000_000).default(4096).describe('At most this many of them, from the first on'),
+};
 
 export const evaluationTaskSchema = z.discriminatedUnion('type', [
   z.strictObject({
@@ -39,6 +49,36 @@ export const evaluationTaskSchema = z.discriminatedUnion('type', [
       .literal('retrieval')
       .describe('Image-to-text and text-to-image retrieval: recall at 1, 5 and 10, mean and median rank'),
     name,
+  }),
+  z.strictObject({
+    type: z
+      .literal('linear-probe')
+      .describe(
+        'Logistic regression on the features before the projection, its L2 strength chosen on a part of the samples that is held back (CLIP, appendix A.3)',
+      ),
+    name,
+    ...labelled,
+    validationFraction: z
+      .number()
+      .min(0.01)
+      .max(0.9)
+      .default(0.2)
+      .describe('Share of the samples that the strength is chosen on; the last fit is on all'),
+  }),
+  z.strictObject({
+    type: z
+      .literal('few-shot')
+      .describe('Logistic regression on a few samples of each class, on the features before the projection'),
+    name,
+    ...labelled,
+    shots: z
+      .array(positive.max(1024))
+      .min(1)
+      .max(16)
+      .default([1, 2, 4, 8, 16])
+      .describe('Samples of each class; one accuracy each'),
+    draws: positive.max(100).default(3).describe('How often they are drawn anew; accuracies are means over draws'),
+    strength: z.number().positive().max(1e9).default(1).describe('L2 strength, 1/C of scikit-learn'),
   }),
 ]);
 export type EvaluationTask = z.infer<typeof evaluationTaskSchema>;

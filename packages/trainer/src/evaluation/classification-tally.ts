@@ -8,11 +8,11 @@ const GROUPS: readonly SampleGroup[] = ['seen', 'unseen'];
 
 /** Sums of a classifier's hits over labelled samples, for `classes` classes; ties count as in `tied-ranks`. */
 export class ClassificationTally {
-  /** By class: samples, hits at 1, hits at 5; then by group: samples, hits at 1. */
+  /** By class: samples, hits at 1, hits at 5; then by group: samples, hits at 1; then the cross-entropy. */
   readonly #sums: Float64Array;
 
   constructor(private readonly classes: number) {
-    this.#sums = new Float64Array(3 * classes + 2 * GROUPS.length);
+    this.#sums = new Float64Array(3 * classes + 2 * GROUPS.length + 1);
   }
 
   /** Adds one sample: its `scores` [C], its class, and the group that it is reported in besides. */
@@ -29,6 +29,10 @@ export class ClassificationTally {
     sums[at + 1]! += first;
   }
 
+  addCrossEntropy(value: number): void {
+    this.#sums[this.#sums.length - 1]! += value;
+  }
+
   /** Adds the sums of all ranks. */
   async reduce(group: Group, signal: AbortSignal): Promise<void> {
     await group.allReduce(this.#sums, 'sum', { signal });
@@ -37,6 +41,11 @@ export class ClassificationTally {
   /** Labelled samples. */
   get count(): number {
     return this.perClass().reduce((sum, { samples }) => sum + samples, 0);
+  }
+
+  /** Mean of the cross-entropies that were added. */
+  get crossEntropy(): number {
+    return this.#sums.at(-1)! / this.count;
   }
 
   /** Accuracies, 0 to 1, of what there are samples for. `mean_per_class` is over the classes that have samples. */
@@ -66,5 +75,12 @@ export class ClassificationTally {
       const samples = this.#sums[3 * c]!;
       return { samples, accuracy: samples === 0 ? null : this.#sums[3 * c + 1]! / samples };
     });
+  }
+
+  /** The classes that have samples, each by its name or its number. */
+  named(names?: readonly string[]): { class: string | number; samples: number; accuracy: number | null }[] {
+    return this.perClass()
+      .map((found, i) => ({ class: names?.[i] ?? i, ...found }))
+      .filter(({ samples }) => samples > 0);
   }
 }

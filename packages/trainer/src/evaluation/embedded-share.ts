@@ -9,6 +9,8 @@ export interface EmbeddedShare {
   readonly indices: readonly number[];
   /** [n,D]. */
   readonly images: Float32Array;
+  /** What the image tower gives before its projection, [n,F]; only where the embedder gives it. */
+  readonly features?: Float32Array;
   /** Hashes of the pictures, as `contentHash` gives them. */
   readonly pictures: Int32Array;
   readonly captions: readonly string[];
@@ -24,6 +26,7 @@ export async function embedShare(
   signal: AbortSignal,
 ): Promise<EmbeddedShare> {
   const images: Float32Array[] = [];
+  const features: Float32Array[] = [];
   const pictures: Int32Array[] = [];
   const indices: number[] = [];
   const captions: string[] = [];
@@ -31,7 +34,9 @@ export async function embedShare(
   const groups: (SampleGroup | undefined)[] = [];
   const { pictureBytes } = embedder;
   for await (const chunk of share.chunks(signal)) {
-    images.push(await embedder.images(chunk.pixels, signal));
+    const encoded = await embedder.images(chunk.pixels, signal);
+    images.push(encoded.image!);
+    if (encoded.features !== undefined) features.push(encoded.features);
     chunk.captions.forEach((_, i) => {
       pictures.push(contentHash(chunk.pixels.subarray(i * pictureBytes, (i + 1) * pictureBytes)));
     });
@@ -43,6 +48,7 @@ export async function embedShare(
   return {
     indices,
     images: joined(Float32Array, images),
+    ...(embedder.featureWidth === 0 ? {} : { features: joined(Float32Array, features) }),
     pictures: joined(Int32Array, pictures),
     captions,
     labels: Int32Array.from(labels),

@@ -1,7 +1,7 @@
 import { CLIP_PIXEL_STATISTICS, normalizePixels } from '@clipyard/data';
 import type { Engine, Program } from '@clipyard/engine';
 import { endOfTextRows, type ModelConfig, type Tokenizer } from '@clipyard/model';
-import { compileTower } from '../step/tower-programs.js';
+import { compileImageFeatures, compileTower } from '../step/tower-programs.js';
 import type { TrainState } from '../step/train-state.js';
 
 /** Samples that are encoded at once; the last part of a list is filled up with its first sample. */
@@ -21,13 +21,19 @@ export class Embedder {
   private constructor(
     private readonly deps: EmbedderDeps,
     readonly config: ModelConfig,
+    /** Width of the features, F; 0: none are given. */
+    readonly featureWidth: number,
     private readonly programs: { readonly image: Program; readonly text: Program },
   ) {}
 
-  static async create(deps: EmbedderDeps, config: ModelConfig): Promise<Embedder> {
+  /** `features`: give those of pictures from before the projection too. */
+  static async create(deps: EmbedderDeps, config: ModelConfig, features = false): Promise<Embedder> {
     const options = { config, parameters: deps.weights.specs, samples: EVALUATION_BATCH };
-    const image = await compileTower(deps.engine, 'image', options);
-    return new Embedder(deps, config, { image, text: await compileTower(deps.engine, 'text', options) });
+    const image = features
+      ? await compileImageFeatures(deps.engine, options)
+      : await compileTower(deps.engine, 'image', options);
+    const text = await compileTower(deps.engine, 'text', options);
+    return new Embedder(deps, config, features ? config.vision_cfg.width : 0, { image, text });
   }
 
   /** D. */
@@ -40,8 +46,8 @@ export class Embedder {
     return this.config.vision_cfg.image_size ** 2 * 3;
   }
 
-  /** `pixels`: RGB bytes [n,S,S,3]. */
-  images(pixels: Uint8Array, signal: AbortSignal): Promise<Float32Array> {
+  /** `pixels`: RGB bytes [n,S,S,3]. Gives `image` [n,D] and maybe `features` [n,F]. */
+  images(pixels: Uint8Array, signal: AbortSignal): Promise<Record<string, Float32Array>> {
     const bytes = this.pictureBytes;
     return this.embed('image', pixels.length / bytes, signal, (rows) => {
       const batch = new Uint8Array(rows.length * bytes);
@@ -52,15 +58,16 @@ export class Embedder {
     });
   }
 
-  texts(captions: readonly string[], signal: AbortSignal): Promise<Float32Array> {
+  async texts(captions: readonly string[], signal: AbortSignal): Promise<Float32Array> {
     const { context_length: length } = this.config.text_cfg;
-    return this.embed('text', captions.length, signal, (rows) => {
+    const { text } = await this.embed('text', captions.length, signal, (rows) => {
       const tokens = new Int32Array(rows.length * length);
       rows.forEach((row, i) => {
         tokens.set(this.deps.tokenizer.encode(captions[row]!), i * length);
       });
       return { tokens, ends: endOfTextRows(tokens, length) };
     });
+    return text!;
   }
 
   async dispose(): Promise<void> {
@@ -73,8 +80,10 @@ export class Embedder {
     count: number,
     signal: AbortSignal,
     inputs: (rows: number[]) => Record<string, Float32Array | Int32Array>,
-  ): Promise<Float32Array> {
-    const out = new Float32Array(count * this.dimension);
+  ): Promise<Record<string, Float32Array>> {
+    const width = (output: string): number => (output === 'features' ? this.featureWidth : this.dimension);
+    const outputs = which === 'image' && this.featureWidth > 0 ? ['image', 'features'] : [which];
+    const out = Object.fromEntries(outputs.map((output) => [output, new Float32Array(count * width(output))]));
     const views = Object.fromEntries(
       Object.entries(this.deps.weights.towerViews).filter(
         ([name]) => name.startsWith('visual.') === (which === 'image'),
@@ -84,8 +93,11 @@ export class Embedder {
       signal.throwIfAborted();
       const rows = Array.from({ length: EVALUATION_BATCH }, (_, i) => (first + i < count ? first + i : first));
       const result = await this.programs[which].run({ ...views, ...inputs(rows) });
-      const used = Math.min(EVALUATION_BATCH, count - first) * this.dimension;
-      out.set((result[which] as Float32Array).subarray(0, used), first * this.dimension);
+      const used = Math.min(EVALUATION_BATCH, count - first);
+      for (const output of outputs) {
+        const values = (result[output] as Float32Array).subarray(0, used * width(output));
+        out[output]!.set(values, first * width(output));
+      }
     }
     return out;
   }

@@ -4,7 +4,7 @@ import type { TrainLog } from '../train-log.js';
 /** Evaluation samples that a rank reads at once. */
 const CHUNK_SAMPLES = 256;
 /** Decoded evaluation samples that a rank keeps for the next evaluation, bytes; what is beyond is read again each time. */
-const KEPT_BYTES = 128 << 20;
+const MAX_KEPT_BYTES = 128 << 20;
 
 /** Samples [start, end) of a data set, a rank's share, read in chunks so that memory does not grow with their number. */
 export class EvaluationShare {
@@ -21,7 +21,7 @@ export class EvaluationShare {
   /** Reads ahead of the first evaluation what will be kept, so that data which is no good fails before anything is trained. */
   async preload(check: (chunk: EvaluationSamples) => void, signal?: AbortSignal): Promise<void> {
     const { start, end } = this.range;
-    for (let first = start; first < end && this.#keptBytes < KEPT_BYTES; first += CHUNK_SAMPLES) {
+    for (let first = start; first < end && this.#keptBytes < MAX_KEPT_BYTES; first += CHUNK_SAMPLES) {
       check(await this.#chunk(first, signal));
     }
   }
@@ -62,7 +62,7 @@ export class EvaluationShare {
     });
     // Once one did not fit, none will: what is kept is the beginning.
     this.#keptBytes += chunk.pixels.byteLength;
-    if (this.#keptBytes <= KEPT_BYTES) this.#kept.set(first, chunk);
+    if (this.#keptBytes <= MAX_KEPT_BYTES) this.#kept.set(first, chunk);
     return chunk;
   }
 }

@@ -1,4 +1,4 @@
-import type { EvaluationTask } from '@clipyard/contracts';
+import type { DataSource, EvaluationTask } from '@clipyard/contracts';
 import { type Dataset, openDataset } from '@clipyard/data';
 import { type Engine, openEngine } from '@clipyard/engine';
 import { buildWordTokenizer, parameterLayout, parameterSpecs, parseModelConfig } from '@clipyard/model';
@@ -13,6 +13,7 @@ const CONFIG = parseModelConfig({
   text_cfg: { context_length: 16, vocab_size: 96, width: 16, heads: 2, layers: 1 },
 });
 const SPECS = parameterSpecs(CONFIG, 0.07);
+const PLACES = { dataDir: '.', cacheDir: '.', imageSize: 16 };
 const SIGNAL = new AbortController().signal;
 
 describe('an evaluation', () => {
@@ -20,15 +21,26 @@ describe('an evaluation', () => {
   let dataset: Dataset;
   beforeAll(async () => {
     engine = await openEngine({ engine: 'onnxruntime', threads: 1 });
-    const places = { dataDir: '.', cacheDir: '.', imageSize: 16 };
-    dataset = await openDataset({ type: 'shapes', samples: 600, seed: 1, split: 'all' }, places);
+    dataset = await openDataset({ type: 'shapes', samples: 600, seed: 1, split: 'all' }, PLACES);
   });
   afterAll(() => engine.close());
 
   /** Weights as they begin, or all the same, which makes every embedding the same. */
   async function evaluate(
     tasks: EvaluationTask[],
-    { worldSize = 1, collapsed = false, on = dataset, evalSamples = 600 } = {},
+    {
+      worldSize = 1,
+      collapsed = false,
+      on = dataset,
+      evalSamples = 600,
+      trainData,
+    }: {
+      worldSize?: number;
+      collapsed?: boolean;
+      on?: Dataset;
+      evalSamples?: number;
+      trainData?: Dataset;
+    } = {},
   ): Promise<EvaluationResult> {
     const tokenizer = await buildWordTokenizer(dataset.captions(), { vocabSize: 96, contextLength: 16 });
     const results = await Promise.all(
@@ -38,8 +50,17 @@ describe('an evaluation', () => {
         if (collapsed)
           for (const name of ['visual.ln_post.weight', 'ln_final.weight']) weights.towerViews[name]!.fill(0);
         if (collapsed) for (const name of ['visual.ln_post.bias', 'ln_final.bias']) weights.towerViews[name]!.fill(1);
-        const deps = { engine, group, weights, tokenizer, dataset: on, log: () => undefined };
-        const evaluator = await Evaluator.create(deps, { config: CONFIG, tasks, evalSamples });
+        const deps = {
+          engine,
+          group,
+          weights,
+          tokenizer,
+          dataset: on,
+          log: () => undefined,
+          openLearningData: async (source: DataSource | undefined) =>
+            source === undefined ? trainData : await openDataset(source, PLACES),
+        };
+        const evaluator = await Evaluator.create(deps, { config: CONFIG, tasks, evalSamples, seed: 5 });
         const result = await evaluator.run(true, SIGNAL);
         await evaluator.dispose();
         return result;
@@ -73,6 +94,64 @@ describe('an evaluation', () => {
       const { values } = await evaluate(TASKS, { worldSize });
       for (const [name, value] of Object.entries(one.values)) expect(values[name], name).toBeCloseTo(value, 6);
     }
+  });
+
+  const probe = { type: 'linear-probe', trainSamples: 160, validationFraction: 0.25 } as const;
+  const fewShot = { type: 'few-shot', trainSamples: 160, shots: [1, 4], draws: 2, strength: 1 } as const;
+
+  /** Drawings of the eight pairs that are held out, as a data set of eight classes in the given order. */
+  async function eightClasses(seed: number, order = (label: number): number => label): Promise<Dataset> {
+    const shapes = await openDataset({ type: 'shapes', samples: 160, seed, split: 'unseen' }, PLACES);
+    const names = await Promise.all(
+      Array.from({ length: 8 }, async (_, i) => shapes.classes!.names[(await shapes.read(i)).label!]!),
+    );
+    const ordered = names.map((_, i) => names[order(i)]!);
+    return {
+      ...unnamed(shapes),
+      captions: shapes.captions.bind(shapes),
+      classes: { names: ordered },
+      read: async (i) => {
+        const { label, ...sample } = await shapes.read(i);
+        return { ...sample, label: ordered.indexOf(shapes.classes!.names[label!]!) };
+      },
+    };
+  }
+
+  it('fits probes that beat chance even on features that were never trained, the same on several ranks', async () => {
+    const tasks: EvaluationTask[] = [probe, { ...fewShot, shots: [1, 4] }];
+    const data = { on: await eightClasses(1), trainData: await eightClasses(7) };
+    const one = (await evaluate(tasks, data)).values;
+    expect(one['eval/linear-probe/top1']).toBeGreaterThan(3 / 8);
+    expect(one['eval/linear-probe/top5']).toBeGreaterThan(one['eval/linear-probe/top1']!);
+    expect(one['eval/few-shot/shots_4']).toBeGreaterThan(one['eval/few-shot/shots_1']!);
+    expect(Object.keys(one)).toEqual(
+      expect.arrayContaining(['eval/linear-probe/strength', 'eval/linear-probe/unseen', 'eval/few-shot/shots_1_std']),
+    );
+    // Fits end within a tolerance, where sums over ranks round otherwise: a picture on the edge may fall to another side.
+    const three = (await evaluate(tasks, { ...data, worldSize: 3 })).values;
+    expect(Math.abs(three['eval/linear-probe/top1']! - one['eval/linear-probe/top1']!)).toBeLessThan(2.5 / 160);
+    for (const shots of [1, 4])
+      expect(three[`eval/few-shot/shots_${shots}`]).toBeCloseTo(one[`eval/few-shot/shots_${shots}`]!, 2);
+  });
+
+  it('learns classes by their names, whatever their numbers', async () => {
+    const on = await eightClasses(1);
+    const tasks: EvaluationTask[] = [{ ...fewShot, shots: [16], draws: 1 }];
+    const same = (await evaluate(tasks, { on, trainData: await eightClasses(7) })).values;
+    const turned = (await evaluate(tasks, { on, trainData: await eightClasses(7, (label) => 7 - label) })).values;
+    expect(turned['eval/few-shot/shots_16']).toBeCloseTo(same['eval/few-shot/shots_16']!, 6);
+  });
+
+  it('names the field where there is nothing to learn from', async () => {
+    await expect(evaluate([probe])).rejects.toMatchObject({
+      code: 'spec_invalid',
+      fields: [{ path: 'evaluate.tasks[0].train' }],
+    });
+    const synthetic: DataSource = { type: 'synthetic', samples: 64, seed: 1 };
+    await expect(evaluate([{ ...fewShot, shots: [1], train: synthetic }])).rejects.toMatchObject({
+      code: 'spec_invalid',
+      fields: [{ path: 'evaluate.tasks[0].train', message: expect.stringContaining('no sample with a class') }],
+    });
   });
 
   it('gives chance to a model that has collapsed', async () => {

@@ -1,126 +1,142 @@
-import type { EvaluationTask, Group, PredictionSample } from '@clipyard/contracts';
+import {
+  type DataSource,
+  type EvaluationTask,
+  fieldError,
+  type Group,
+  type PredictionSample,
+} from '@clipyard/contracts';
 import type { Dataset } from '@clipyard/data';
 import type { ModelConfig } from '@clipyard/model';
 import type { TrainLog } from '../train-log.js';
-import { ClassificationTally } from './classification-tally.js';
-import { contentHash, contentIds } from './content-ids.js';
-import { type EmbeddedShare, embedShare } from './embedded-share.js';
+import { embedShare } from './embedded-share.js';
 import { Embedder, type EmbedderDeps } from './embedder.js';
 import { EvaluationShare } from './evaluation-share.js';
-import { gatherRows, shareOf } from './gather-rows.js';
-import { predictSamples } from './prediction-samples.js';
-import { retrieval } from './retrieval.js';
-import { forEachSimilarity } from './similarity.js';
-import { type TaskClasses, taskClasses } from './task-classes.js';
-import { buildZeroShot, type ZeroShotClassifier } from './zero-shot.js';
+import { shareOf } from './gather-rows.js';
+import { LearningData } from './learning-data.js';
+import { probeData } from './probe/probe-data.js';
+import { fewShotTask } from './tasks/few-shot-task.js';
+import { linearProbeTask } from './tasks/linear-probe-task.js';
+import { predictSamples } from './tasks/prediction-samples.js';
+import { retrievalTask } from './tasks/retrieval-task.js';
+import type { TaskContext, TaskOf, TaskOutcome, Values } from './tasks/task.js';
+import { type TaskClasses, taskClasses } from './tasks/task-classes.js';
+import { zeroShotTask } from './tasks/zero-shot-task.js';
 
 export interface EvaluatorDeps extends EmbedderDeps {
   readonly group: Group;
   readonly dataset: Dataset;
   readonly log: TrainLog;
+  /** Opens what a task learns from; `source` undefined: the training data. Undefined where there is none. */
+  openLearningData(source: DataSource | undefined, field: string): Promise<Dataset | undefined>;
 }
 
 export interface EvaluatorOptions {
   readonly config: ModelConfig;
   readonly tasks: readonly EvaluationTask[];
   readonly evalSamples: number;
+  /** Seed of the run. */
+  readonly seed: number;
 }
 
 export interface EvaluationResult {
-  readonly values: Readonly<Record<string, number>>;
+  readonly values: Values;
   /** On rank 0 of a final evaluation with classes; else empty. */
   readonly samples: readonly PredictionSample[];
 }
 
-type Values = Readonly<Record<string, number>>;
-
-interface Prepared {
-  readonly task: EvaluationTask;
-  /** Of a zero-shot task. */
-  readonly classes?: TaskClasses;
-}
+/** A task with what was prepared for it. */
+type Prepared =
+  | { readonly task: TaskOf<'zeroshot'>; readonly classes: TaskClasses }
+  | { readonly task: TaskOf<'retrieval'> }
+  | { readonly task: TaskOf<'linear-probe' | 'few-shot'>; readonly learn: string };
 
 /** Measures the present weights on the evaluation data, each rank its share; every rank calls at the same step. */
 export class Evaluator {
   private constructor(
     private readonly deps: EvaluatorDeps,
+    private readonly options: EvaluatorOptions,
     private readonly embedder: Embedder,
     private readonly share: EvaluationShare,
+    private readonly learning: LearningData,
     private readonly tasks: readonly Prepared[],
   ) {}
 
-  /** Throws `spec_invalid` for a task that the data cannot serve. */
+  /** Throws `spec_invalid` for a task that the data cannot serve, and what reading the data throws. */
   static async create(deps: EvaluatorDeps, options: EvaluatorOptions): Promise<Evaluator> {
     const { dataset, log, group } = deps;
-    const tasks = options.tasks.map((task, i): Prepared => {
+    const learning = new LearningData();
+    const tasks: Prepared[] = [];
+    for (const [i, task] of options.tasks.entries()) {
       const path = `evaluate.tasks[${i}]`;
-      return task.type === 'zeroshot' ? { task, classes: taskClasses(task, dataset.classes, path) } : { task };
-    });
+      if (task.type === 'zeroshot') tasks.push({ task, classes: taskClasses(task, dataset.classes, path) });
+      else if (task.type === 'retrieval') tasks.push({ task });
+      else tasks.push({ task, learn: await openLearned(deps, learning, task, path) });
+    }
     const share = new EvaluationShare(dataset, log, shareOf(Math.min(options.evalSamples, dataset.size), group));
     await share.preload(({ labels }) => {
-      for (const { classes } of tasks) for (const label of labels) if (label >= 0) classes?.indexOf(label);
+      for (const task of tasks)
+        if ('classes' in task) for (const label of labels) if (label >= 0) task.classes.indexOf(label);
     });
-    return new Evaluator(deps, await Embedder.create(deps, options.config), share, tasks);
+    const probes = tasks.some((task) => 'learn' in task);
+    const embedder = await Embedder.create(deps, options.config, probes);
+    return new Evaluator(deps, options, embedder, share, learning, tasks);
   }
 
   async run(final: boolean, signal: AbortSignal): Promise<EvaluationResult> {
-    const { embedder, share } = this;
+    const { embedder, share, deps } = this;
+    const { engine, group, dataset } = deps;
     const embedded = await embedShare(embedder, share, signal);
+    const context: TaskContext = { engine, group, embedder, dataset, embedded, seed: this.options.seed, signal };
     const values: Record<string, number> = {};
     let samples: PredictionSample[] = [];
-    for (const { task, classes } of this.tasks) {
-      let found: Values;
-      if (classes === undefined) found = await this.retrieval(embedded, signal);
-      else {
-        const classifier = await buildZeroShot(embedder, this.deps.group, classes.names, classes.templates, signal);
-        found = await this.zeroShot(classifier, classes, embedded, signal);
-        if (final && this.deps.group.rank === 0) {
-          const scale = Math.exp(this.deps.weights.logitScale);
-          samples = await predictSamples({ share, embedded, classifier, scale, signal });
-        }
-      }
+    for (const prepared of this.tasks) {
+      const { task } = prepared;
+      const { values: found, classifier } = await this.runTask(prepared, context);
       for (const [name, value] of Object.entries(found)) values[`eval/${task.name ?? task.type}/${name}`] = value;
+      if (!final || classifier === undefined || group.rank !== 0) continue;
+      const scale = Math.exp(deps.weights.logitScale);
+      samples = await predictSamples({ share, embedded, classifier, scale, signal });
     }
+    this.learning.forget();
     return { values, samples };
   }
 
   async dispose(): Promise<void> {
     await this.embedder.dispose();
+    await this.learning.close();
   }
 
-  private async retrieval({ images, captions, pictures }: EmbeddedShare, signal: AbortSignal): Promise<Values> {
-    const { group } = this.deps;
-    const { dimension } = this.embedder;
-    const hashes = new Int32Array(captions.flatMap((caption) => [...contentHash(caption)]));
-    const pairs = {
-      dimension,
-      images: await gatherRows(group, images, dimension, signal),
-      texts: await gatherRows(group, await this.embedder.texts(captions, signal), dimension, signal),
-      imageIds: await contentIds(group, pictures, signal),
-      textIds: await contentIds(group, hashes, signal),
-    };
-    return await retrieval(this.deps, pairs, signal);
+  private async runTask(prepared: Prepared, context: TaskContext): Promise<TaskOutcome> {
+    if ('classes' in prepared) return await zeroShotTask(context, prepared.classes);
+    if (!('learn' in prepared)) return await retrievalTask(context);
+    const { task, learn } = prepared;
+    const data = await probeData(context, await this.learning.embed(learn, this.embedder, context.signal));
+    return task.type === 'linear-probe'
+      ? await linearProbeTask(context, task, data)
+      : await fewShotTask(context, task, data);
   }
+}
 
-  /** Accuracies over the samples that have a class of the task; none where there are none. */
-  private async zeroShot(
-    { names, weights }: ZeroShotClassifier,
-    classes: TaskClasses,
-    { images, labels, groups }: EmbeddedShare,
-    signal: AbortSignal,
-  ): Promise<Values> {
-    const { dimension } = this.embedder;
-    const targets = Array.from(labels, (label) => (label < 0 ? undefined : classes.indexOf(label)));
-    const tally = new ClassificationTally(names.length);
-    await forEachSimilarity(
-      this.deps.engine,
-      { queries: images, candidates: weights, dimension },
-      (i, similarities) => {
-        const target = targets[i];
-        if (target !== undefined) tally.add(similarities, target, classes.ofDataset ? groups[i] : undefined);
-      },
-    );
-    await tally.reduce(this.deps.group, signal);
-    return tally.values();
+/** Opens what a task learns from, unless another task has; returns its key. */
+async function openLearned(
+  { group, log, openLearningData }: EvaluatorDeps,
+  learning: LearningData,
+  { train, trainSamples }: TaskOf<'linear-probe' | 'few-shot'>,
+  path: string,
+): Promise<string> {
+  const key = JSON.stringify([train ?? null, trainSamples]);
+  if (learning.has(key)) return key;
+  const dataset = await openLearningData(train, `${path}.train`);
+  if (dataset === undefined) {
+    throw fieldError('spec_invalid', {
+      path: `${path}.train`,
+      message: 'is missing, and there is no training data to take its place',
+      remedy: 'Name samples with classes to learn from.',
+    });
   }
+  const range = shareOf(Math.min(trainSamples, dataset.size), group);
+  const share = new EvaluationShare(dataset, log, range);
+  await share.preload(() => undefined);
+  learning.add(key, { share, path: train === undefined ? 'data.train' : `${path}.train`, owned: train !== undefined });
+  return key;
 }

@@ -7,7 +7,14 @@ import {
   type TensorFunction,
   tf,
 } from '@clipyard/engine';
-import { encodeImage, encodeText, type ModelConfig, type ParameterSpec } from '@clipyard/model';
+import {
+  encodeImage,
+  encodeText,
+  imageFeatures,
+  type ModelConfig,
+  type ParameterSpec,
+  projectImage,
+} from '@clipyard/model';
 
 /**
  * The programs of the two towers for a micro-batch. Legend: m samples of the micro-batch, S side of a picture, t context
@@ -72,6 +79,15 @@ export function towerFunction(
 export function compileTower(engine: Engine, which: 'image' | 'text', options: TowerProgramOptions): Promise<Program> {
   const { fn, inputs } = towerFunction(which, options);
   return engine.compile(fn, inputs, { name: `encode ${which}s` });
+}
+
+/** Forward of the image tower for probes: `image` [m,D] and, from before the projection, `features` [m,w]. */
+export function compileImageFeatures(engine: Engine, options: TowerProgramOptions): Promise<Program> {
+  const fn: TensorFunction = (inputs) => {
+    const features = imageFeatures(options.config, inputs, inputs.images!);
+    return { image: projectImage(inputs, features), features };
+  };
+  return engine.compile(fn, inputSpecs(options, 'image'), { name: 'encode images with features' });
 }
 
 /** Embeddings, and given their cotangents `dImage` and `dText` [m,D] the gradient of every tower parameter. */

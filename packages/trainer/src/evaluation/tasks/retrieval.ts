@@ -1,8 +1,8 @@
 import type { Group } from '@clipyard/contracts';
 import type { Engine } from '@clipyard/engine';
-import { type GatheredRows, gatherRows, shareOf } from './gather-rows.js';
-import { forEachSimilarity } from './similarity.js';
-import { expectedRank, hitProbability, tiedRank } from './tied-ranks.js';
+import { type GatheredRows, gatherRows, shareOf } from '../gather-rows.js';
+import { forEachSimilarity } from '../similarity.js';
+import { expectedRank, hitProbability, tiedRank } from '../tied-ranks.js';
 
 const DEPTHS = [1, 5, 10] as const;
 

@@ -2,7 +2,7 @@ import { type Engine, openEngine } from '@clipyard/engine';
 import { CounterRandom } from '@clipyard/tensor';
 import { referenceGroups } from '@clipyard/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { shareOf } from './gather-rows.js';
+import { shareOf } from '../gather-rows.js';
 import { type Pairs, retrieval } from './retrieval.js';
 
 const D = 3;

@@ -1,6 +1,6 @@
 import type { Group } from '@clipyard/contracts';
-import type { Embedder } from './embedder.js';
-import { gatherRows, shareOf } from './gather-rows.js';
+import type { Embedder } from '../embedder.js';
+import { gatherRows, shareOf } from '../gather-rows.js';
 
 /** A classifier made of prompts: the mean of each class's prompt embeddings, of length 1 (CLIP, section 3.1.4). */
 export interface ZeroShotClassifier {

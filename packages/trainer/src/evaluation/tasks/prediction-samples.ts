@@ -1,7 +1,7 @@
 import { LIMITS, type PredictionSample } from '@clipyard/contracts';
 import { encodePng } from '@clipyard/data';
-import type { EmbeddedShare } from './embedded-share.js';
-import type { EvaluationShare } from './evaluation-share.js';
+import type { EmbeddedShare } from '../embedded-share.js';
+import type { EvaluationShare } from '../evaluation-share.js';
 import type { ZeroShotClassifier } from './zero-shot.js';
 
 const SHOWN_SAMPLES = 3;

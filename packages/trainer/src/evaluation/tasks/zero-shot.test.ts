@@ -1,6 +1,6 @@
 import { referenceGroups, relativeDifference } from '@clipyard/testkit';
 import { describe, expect, it } from 'vitest';
-import { ClassificationTally } from './classification-tally.js';
+import { ClassificationTally } from '../classification-tally.js';
 import { OPENAI_TEMPLATES } from './openai-templates.js';
 import { taskClasses } from './task-classes.js';
 import { buildZeroShot } from './zero-shot.js';
