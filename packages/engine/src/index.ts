@@ -25,5 +25,5 @@ export { geluLinear } from './ops/gelu-linear.js';
 export { l2Normalize, linear, rows, silu } from './ops/layers.js';
 export { layerNorm, normLinear } from './ops/norms.js';
 export { type BuildOptions, buildTensorFlow } from './tensorflow/build/build-tensorflow.js';
-export type { Installation } from './tensorflow/installation.js';
+export { findTensorFlow, type Installation } from './tensorflow/installation.js';
 export { tf } from './tfjs.js';

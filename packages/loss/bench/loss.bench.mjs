@@ -1,148 +1,127 @@
 /**
- * One rank's contrastive loss with all gradients: tiled, against one program that holds the whole matrix of logits and is
- * differentiated automatically. The whole matrix is measured at a smaller size, and compared there and per logit.
- * `--smoke` runs everything at a hundredth of the size. Collectives are copies: this measures the engine's part.
+ * One rank's contrastive loss with all gradients: tiled, against one program that holds the whole matrix of logits, and
+ * against PyTorch as open_clip computes it.
+ *
+ *     PYTHON=… npm run bench -- loss [--rounds N] [--smoke]
+ *
+ * Each side is a process of its own, which also keeps memory that one left behind from hiding what the next takes; those
+ * of one size take turns, and their losses must agree. Our whole matrix takes part at the smaller size only, PyTorch at
+ * the full one where its matrices fit into free memory, and without PYTHON (scripts/reference/setup.sh) not at all.
+ * A ratio is theirs over ours: above 1 the tiled loss is faster, or takes less memory. `--smoke` runs everything at a
+ * hundredth of the size.
  */
-import { execFileSync } from 'node:child_process';
-import { availableParallelism } from 'node:os';
-import { openEngine, tf } from '@clipyard/engine';
-import { compileContrastiveLoss } from '@clipyard/loss';
+import { availableParallelism, freemem } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { BenchSide, checkLosses, median } from '@clipyard/testkit';
 
-const SMOKE = process.argv.includes('--smoke');
-const THREADS = Math.min(2, availableParallelism());
-const DIMENSION = 512;
-const FULL = SMOKE ? { localRows: 512, globalRows: 4096 } : { localRows: 4096, globalRows: 32768 };
-const SMALL = SMOKE ? { localRows: 128, globalRows: 1024 } : { localRows: 1024, globalRows: 8192 };
-const REPEATS = 3;
-const LOGIT_SCALE = Math.log(1 / 0.07);
-
-/** Rank 0 of as many as there are; the others have what it has. */
-const copyingGroup = (worldSize) => ({
-  rank: 0,
-  worldSize,
-  allGather: async (input, output) => {
-    for (let rank = 0; rank < worldSize; rank++) output.set(input, rank * input.length);
-  },
-  allReduce: async (buffer) => buffer.forEach((value, i) => (buffer[i] = value * worldSize)),
+const { values: flags } = parseArgs({
+  options: { rounds: { type: 'string' }, smoke: { type: 'boolean', default: false } },
 });
-
-function unitRows(engine, rows) {
-  const values = engine.allocate('float32', rows * DIMENSION);
-  for (let row = 0; row < rows; row++) {
-    const at = values.subarray(row * DIMENSION, (row + 1) * DIMENSION);
-    let squares = 0;
-    for (let k = 0; k < DIMENSION; k++) {
-      at[k] = Math.random() - 0.5;
-      squares += at[k] ** 2;
-    }
-    for (let k = 0; k < DIMENSION; k++) at[k] /= Math.sqrt(squares);
-  }
-  return values;
-}
-
-/** Median seconds of a call after one to warm up, and the largest growth of resident memory in MiB from `before` on. */
-async function measure(call, before) {
-  let peak = process.memoryUsage.rss();
-  const timer = setInterval(() => (peak = Math.max(peak, process.memoryUsage.rss())), 10);
-  await call();
-  const seconds = [];
-  for (let i = 0; i < REPEATS; i++) {
-    const start = performance.now();
-    await call();
-    seconds.push((performance.now() - start) / 1000);
-  }
-  clearInterval(timer);
-  return { seconds: seconds.sort((a, b) => a - b)[REPEATS >> 1], mib: (peak - before) / 2 ** 20 };
-}
-
-async function tiled({ localRows, globalRows }) {
-  const engine = await openEngine({ engine: 'onnxruntime', threads: THREADS });
-  const before = process.memoryUsage.rss();
-  const imageEmb_BD = unitRows(engine, globalRows);
-  const textEmb_BD = unitRows(engine, globalRows);
-  const outputs = {
-    dImage_bD: engine.allocate('float32', localRows * DIMENSION),
-    dText_bD: engine.allocate('float32', localRows * DIMENSION),
-  };
-  const loss = await compileContrastiveLoss(engine, { localRows, globalRows, dimension: DIMENSION });
-  const inputs = { imageEmb_BD, textEmb_BD, logitScale: LOGIT_SCALE, group: copyingGroup(globalRows / localRows) };
-  const result = await measure(() => loss.run(inputs, outputs), before);
-  await engine.close();
-  return result;
-}
-
-async function wholeMatrix({ localRows: b, globalRows: B }) {
-  const engine = await openEngine({ engine: 'onnxruntime', threads: THREADS });
-  const before = process.memoryUsage.rss();
-  const values = {
-    image: unitRows(engine, b),
-    text: unitRows(engine, b),
-    images: unitRows(engine, B),
-    texts: unitRows(engine, B),
-    scale: Float32Array.of(Math.exp(LOGIT_SCALE)),
-  };
-  const program = await engine.compile(
-    ({ image, text, images, texts, scale }) => {
-      const crossEntropy = (own, all, positives) => {
-        const logits = tf.mul(tf.matMul(own, all, false, true), scale);
-        const max = tf.max(logits, 1, true);
-        const lse = tf.add(tf.log(tf.sum(tf.exp(tf.sub(logits, max)), 1, true)), max);
-        return tf.mean(tf.sub(lse, tf.mul(scale, tf.sum(tf.mul(own, positives), 1, true))));
-      };
-      const loss = (image, text, images, texts) =>
-        tf.add(crossEntropy(image, texts, text), crossEntropy(text, images, image));
-      const { value, grads } = tf.valueAndGrads(loss)([image, text, images, texts]);
-      return { loss: value, dImage: grads[0], dText: grads[1], dImages: grads[2], dTexts: grads[3] };
-    },
-    {
-      image: { shape: [b, DIMENSION] },
-      text: { shape: [b, DIMENSION] },
-      images: { shape: [B, DIMENSION] },
-      texts: { shape: [B, DIMENSION] },
-      scale: { shape: [1, 1] },
-    },
-    { name: 'whole matrix' },
-  );
-  const outputs = Object.fromEntries(
-    Object.entries(program.outputs).map(([name, { shape }]) => [
-      name,
-      engine.allocate(
-        'float32',
-        shape.reduce((product, extent) => product * extent, 1),
-      ),
-    ]),
-  );
-  const result = await measure(() => program.run(values, outputs), before);
-  await engine.close();
-  return result;
-}
-
-/** Each in a process of its own: memory that one left behind would hide what the next takes. */
-const PARTS = { full: () => tiled(FULL), small: () => tiled(SMALL), whole: () => wholeMatrix(SMALL) };
-const part = process.argv.find((argument) => Object.hasOwn(PARTS, argument));
-if (part !== undefined) {
-  console.log(JSON.stringify(await PARTS[part]()));
-  process.exit();
-}
-const inChild = (name) =>
-  JSON.parse(execFileSync(process.execPath, [...process.argv.slice(1), name], { encoding: 'utf8' }));
-
-const full = inChild('full');
-const small = inChild('small');
-const whole = inChild('whole');
-const logitsOf = ({ localRows, globalRows }) => localRows * globalRows;
-const row = ({ localRows, globalRows }, { seconds, mib }) => ({
-  local: localRows,
-  global: globalRows,
-  seconds: Number(seconds.toFixed(3)),
-  'ns a logit': Number(((seconds * 1e9) / logitsOf({ localRows, globalRows })).toFixed(1)),
-  'memory MiB': Math.round(mib),
-});
-console.log(`D = ${DIMENSION}, ${THREADS} threads, median of ${REPEATS}, both directions, all gradients`);
-console.table({ tiled: row(FULL, full), 'tiled, small': row(SMALL, small), 'whole matrix, small': row(SMALL, whole) });
-const ratios = {
-  seconds: small.seconds / whole.seconds,
-  secondsPerLogit: full.seconds / logitsOf(FULL) / (whole.seconds / logitsOf(SMALL)),
-  memory: small.mib / whole.mib,
+const python = process.env.PYTHON;
+const rounds = Number(flags.rounds ?? 3);
+const COMMON = {
+  dimension: 512,
+  threads: Math.min(2, availableParallelism()),
+  logitScale: Math.log(1 / 0.07),
+  warmup: 1,
 };
-console.log(JSON.stringify({ bench: 'loss', ratios, seconds: full.seconds, memoryMib: full.mib }));
+const SIZES = flags.smoke
+  ? { full: { localRows: 512, globalRows: 4096 }, small: { localRows: 128, globalRows: 1024 } }
+  : { full: { localRows: 4096, globalRows: 32768 }, small: { localRows: 1024, globalRows: 8192 } };
+/** How far the same loss in float32 may differ, relative. */
+const TOLERANCE = 1e-5;
+/** Matrices of logits that PyTorch has at once: two of each of logits, their log-softmax and its gradient, and some. */
+const MATRICES = 8;
+
+const participant = fileURLToPath(new URL('./loss-participant.mjs', import.meta.url));
+const reference = fileURLToPath(new URL('../../../scripts/reference/', import.meta.url));
+const ours = (name, side, size) =>
+  new BenchSide(name, process.execPath, [participant, JSON.stringify({ ...COMMON, ...size, side })]);
+const torch = (size) =>
+  new BenchSide('PyTorch', python, ['torch_loss.py', JSON.stringify({ ...COMMON, ...size })], { cwd: reference });
+
+function fits({ localRows, globalRows }) {
+  const needed = MATRICES * 4 * localRows * globalRows;
+  if (needed <= freemem()) return true;
+  const gib = (bytes) => (bytes / 2 ** 30).toFixed(1);
+  console.log(`PyTorch is left out at ${localRows} x ${globalRows}: ${gib(needed)} GiB, ${gib(freemem())} are free`);
+  return false;
+}
+
+function* sidesOf(which, size) {
+  yield ours('tiled', 'tiled', size);
+  if (which === 'small') yield ours('whole matrix', 'wholeMatrix', size);
+  if (python !== undefined && fits(size)) yield torch(size);
+}
+
+/** Seconds and growth of the peak memory over what a process had before its inputs, by side. */
+async function measure(which) {
+  const size = SIZES[which];
+  const sides = [];
+  const readies = [];
+  try {
+    for (const side of sidesOf(which, size)) {
+      sides.push(side);
+      readies.push(await side.ready());
+      const [first, last] = [0, -1].map((i) => ({ name: sides.at(i).name, losses: readies.at(i).losses }));
+      checkLosses(`${size.localRows} x ${size.globalRows}`, first, last, TOLERANCE);
+    }
+    for (let round = 0; round < rounds; round++) for (const side of sides) await side.turn(1);
+    return Object.fromEntries(
+      sides.map((side, i) => [
+        side.name,
+        { times: side.times, seconds: median(side.times) / 1000, mib: side.last.rssMib - readies[i].beforeMib },
+      ]),
+    );
+  } finally {
+    for (const side of sides) await side.close();
+  }
+}
+
+const round = (value, digits) => Number(value.toFixed(digits));
+const speed = (side, over) => round(median(side.times.map((ms, i) => over.times[i] / ms)), 3);
+const memory = (side, over) => round(over.mib / side.mib, 2);
+const logitsOf = ({ localRows, globalRows }) => localRows * globalRows;
+
+const results = { full: await measure('full'), small: await measure('small') };
+const rows = Object.entries(results).flatMap(([which, sides]) =>
+  Object.entries(sides).map(([name, { seconds, mib }]) => [
+    `${name}, ${which}`,
+    {
+      local: SIZES[which].localRows,
+      global: SIZES[which].globalRows,
+      seconds: round(seconds, 3),
+      'ns a logit': round((seconds * 1e9) / logitsOf(SIZES[which]), 1),
+      'memory MiB': Math.round(mib),
+    },
+  ]),
+);
+const turns = `${rounds} turn${rounds === 1 ? '' : 's'}`;
+console.log(`D = ${COMMON.dimension}, ${COMMON.threads} threads, median of ${turns}, both directions, all gradients`);
+console.table(Object.fromEntries(rows));
+if (python === undefined) console.log('PYTHON is not set: no PyTorch (scripts/reference/setup.sh sets one up)');
+
+const { full, small } = results;
+const whole = small['whole matrix'];
+const ratios = {
+  small_over_whole: speed(small.tiled, whole),
+  small_over_whole_memory: memory(small.tiled, whole),
+  full_over_whole_per_logit: round(
+    whole.seconds / logitsOf(SIZES.small) / (full.tiled.seconds / logitsOf(SIZES.full)),
+    3,
+  ),
+};
+for (const [which, { tiled, PyTorch: torch }] of Object.entries(results)) {
+  if (torch === undefined) continue;
+  ratios[which] = speed(tiled, torch);
+  ratios[`${which}_memory`] = memory(tiled, torch);
+}
+console.log(
+  JSON.stringify({
+    bench: 'loss',
+    ratios,
+    seconds: round(full.tiled.seconds, 3),
+    memoryMib: Math.round(full.tiled.mib),
+  }),
+);

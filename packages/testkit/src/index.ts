@@ -1,4 +1,14 @@
 export { allclose, expectAllClose, relativeDifference, type Tolerance } from './allclose.js';
+export {
+  answerSteps,
+  BenchSide,
+  checkLosses,
+  median,
+  type SideOptions,
+  type SideReady,
+  type SideTurn,
+  type StepAnswers,
+} from './bench-side.js';
 export { expectBitwise } from './bitwise.js';
 export { type BlobStoreFixture, blobStoreSuite } from './blob-store-suite.js';
 export { type BuiltTensorFlow, builtTensorFlow } from './built-tensorflow.js';

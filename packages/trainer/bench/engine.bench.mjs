@@ -1,26 +1,29 @@
 /**
  * The product's train step against PyTorch on this machine: encode, gather, tiled loss, backward, AdamW.
  *
- *     PYTHON=… npm run bench -- engine [--only small|real] [--rounds N] [--engines DIR] [--smoke]
+ *     PYTHON=… npm run bench -- engine [--only small|real] [--compile] [--rounds N] [--engines DIR] [--smoke]
  *
- * Each side is a process of its own; they take turns, a few steps at a time, so that a change of the machine's speed
- * meets all of them. The arithmetic is the same: both prune the last block to the rows that are read, and the losses of
- * the first steps must agree. A ratio is the median over rounds of PyTorch's time (the faster of eager and compiled)
- * over ours: above 1 we are faster. Without PYTHON (scripts/reference/setup.sh) only our own times are printed. With
- * --engines, where `clipyard engines build tensorflow` put it, the tensorflow engine takes part at 2 threads.
+ * Each side is a process of its own, started one after the other; they take turns, a few steps at a time, so that a
+ * change of the machine's speed meets all of them. The arithmetic is the same: all prune the last block to the rows that
+ * are read, and the losses of the first steps must agree. A ratio is the median over rounds of PyTorch's time (the faster
+ * of eager and compiled) over ours: above 1 we are faster. The small model is always compared with torch.compile, too;
+ * ViT-B/32 only with --compile, as that takes minutes of compiling on two cores before the first step.
+ *
+ * Without PYTHON (scripts/reference/setup.sh) there is no PyTorch. With --engines, where `clipyard engines build
+ * tensorflow` put it, our tensorflow engine takes part, and tfjs-node's own eager execution on the same library.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { findTensorFlow } from '@clipyard/engine';
 import { resolveModelConfig } from '@clipyard/model';
+import { BenchSide, checkLosses, median } from '@clipyard/testkit';
 
 const { values: flags } = parseArgs({
   options: {
     only: { type: 'string' },
+    compile: { type: 'boolean', default: false },
     rounds: { type: 'string' },
     engines: { type: 'string' },
     smoke: { type: 'boolean', default: false },
@@ -28,7 +31,12 @@ const { values: flags } = parseArgs({
 });
 const python = process.env.PYTHON;
 const reference = fileURLToPath(new URL('../../../scripts/reference/', import.meta.url));
-const participant = fileURLToPath(new URL('./step-participant.mjs', import.meta.url));
+const script = (name) => fileURLToPath(new URL(`./${name}.mjs`, import.meta.url));
+const enginesDir = flags.engines === undefined ? undefined : resolve(flags.engines);
+const tensorflow = enginesDir === undefined ? undefined : await findTensorFlow(enginesDir);
+if (enginesDir !== undefined && tensorflow === undefined) {
+  throw new Error(`no tensorflow engine in ${enginesDir}: clipyard engines build tensorflow makes one`);
+}
 
 const SMALL = {
   embed_dim: 128,
@@ -67,94 +75,74 @@ const real = {
   steps: 1,
   warmup: 1,
   tolerance: 1e-4,
-  compiled: false,
+  compiled: flags.compile,
 };
 const settings = [...(flags.only === 'real' ? [] : small), ...(flags.only === 'small' ? [] : [real])];
 
-/** A process that makes steps on demand. */
-class Side {
-  constructor(name, command, args, cwd) {
-    this.name = name;
-    this.child = spawn(command, args, { cwd, stdio: ['pipe', 'pipe', 'inherit'] });
-    this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
-    this.times = [];
-  }
+const OURS = 'clipyard';
+const OURS_ON_TENSORFLOW = 'clipyard, tensorflow';
+const TFJS_NODE = 'tfjs-node';
 
-  async answer() {
-    const { value, done } = await this.lines.next();
-    if (done) throw new Error(`${this.name} ended early`);
-    this.last = JSON.parse(value);
-    return this.last;
-  }
-
-  async steps(count) {
-    this.child.stdin.write(`${count}\n`);
-    const { ms } = await this.answer();
-    this.times.push(median(ms));
-  }
-
-  async close() {
-    this.child.stdin.end();
-    if (this.child.exitCode === null) await once(this.child, 'exit');
-  }
-}
-
-const median = (values) => {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-};
-
-function sidesOf(setting) {
+/** Starts each side when the one before is ready. */
+function* sidesOf(setting) {
   const { model, batch, micro, threads, warmup, compiled } = setting;
   const common = { model, batch, micro, threads, warmup, adamw: ADAMW };
-  const clipyard = (name, options) =>
-    new Side(name, process.execPath, [participant, JSON.stringify({ ...common, ...options })]);
-  const ours = [clipyard('clipyard', { engine: 'onnxruntime' })];
-  if (flags.engines !== undefined && compiled && threads === 2) {
-    ours.push(clipyard('clipyard, tensorflow', { engine: 'tensorflow', enginesDir: resolve(flags.engines) }));
+  const node = (name, file, options, env) =>
+    new BenchSide(name, process.execPath, [script(file), JSON.stringify({ ...common, ...options })], { env });
+  const torch = (name, compile) =>
+    new BenchSide(name, python, ['torch_step.py', JSON.stringify({ ...common, prune: true, compile })], {
+      cwd: reference,
+    });
+
+  yield node(OURS, 'step-participant', { engine: 'onnxruntime' });
+  if (tensorflow !== undefined) {
+    yield node(OURS_ON_TENSORFLOW, 'step-participant', { engine: 'tensorflow', enginesDir });
+    const { bindingPath } = tensorflow;
+    const env = { ...process.env, TF_NUM_INTRAOP_THREADS: String(threads), TF_CPP_MIN_LOG_LEVEL: '2' };
+    yield node(TFJS_NODE, 'tfjs-node-participant', { bindingPath }, env);
   }
-  if (python === undefined) return ours;
-  const torch = (name, options) =>
-    new Side(name, python, ['torch_step.py', JSON.stringify({ ...common, prune: true, ...options })], reference);
-  return [
-    ...ours,
-    torch('PyTorch eager', { compile: false }),
-    ...(compiled ? [torch('PyTorch compiled', { compile: true })] : []),
-  ];
+  if (python === undefined) return;
+  yield torch('PyTorch eager', false);
+  if (compiled) yield torch('PyTorch compiled', true);
 }
 
-/** Ratio to the faster of the others, round by round. */
+/** By the end of their names: to the faster and to the leaner PyTorch, and of ours to tfjs-node. */
 function ratiosOf(sides) {
-  const [ours] = sides;
-  const others = sides.filter(({ name }) => name.startsWith('PyTorch'));
-  if (others.length === 0) return undefined;
-  const best = others.reduce((a, b) => (median(b.times) < median(a.times) ? b : a));
-  const speedOver = (other, side) => median(side.times.map((ms, round) => other.times[round] / ms));
-  const tensorflow = sides.find(({ name }) => name.endsWith('tensorflow'));
-  const leanest = Math.min(...others.map(({ last }) => last.rssMib));
-  return {
-    speed: speedOver(best, ours),
-    tensorflow: tensorflow && speedOver(best, tensorflow),
-    memory: leanest / ours.last.rssMib,
-  };
+  const named = (name) => sides.find((side) => side.name === name);
+  const speed = (side, over) => median(side.times.map((ms, round) => over.times[round] / ms));
+  const memory = (side, over) => over.last.rssMib / side.last.rssMib;
+  const [ours, ourTensorFlow, tfjsNode] = [OURS, OURS_ON_TENSORFLOW, TFJS_NODE].map(named);
+  const torches = sides.filter(({ name }) => name.startsWith('PyTorch'));
+  const least = (of) => torches.reduce((a, b) => (of(b) < of(a) ? b : a));
+  const ratios = {};
+  if (torches.length > 0) {
+    const fastest = least(({ times }) => median(times));
+    ratios[''] = speed(ours, fastest);
+    ratios._memory = memory(
+      ours,
+      least(({ last }) => last.rssMib),
+    );
+    if (ourTensorFlow !== undefined) ratios._tensorflow = speed(ourTensorFlow, fastest);
+  }
+  if (tfjsNode !== undefined) {
+    ratios._over_tfjs_node = speed(ours, tfjsNode);
+    ratios._over_tfjs_node_memory = memory(ours, tfjsNode);
+  }
+  return ratios;
 }
 
 async function measure(setting) {
   const sides = [];
+  const started = [];
   try {
-    for (const side of sidesOf(setting)) sides.push(side);
-    const started = await Promise.all(sides.map((side) => side.answer()));
-    for (const { losses } of started) {
-      losses.forEach((loss, step) => {
-        const expected = started[0].losses[step];
-        if (!(Math.abs(loss - expected) <= setting.tolerance * expected)) {
-          throw new Error(`${setting.name}: the losses differ: ${started.map((s) => s.losses.join(' ')).join(' | ')}`);
-        }
-      });
+    for (const side of sidesOf(setting)) {
+      sides.push(side);
+      started.push(await side.ready());
+      const [first, last] = [0, -1].map((i) => ({ name: sides.at(i).name, losses: started.at(i).losses }));
+      checkLosses(setting.name, first, last, setting.tolerance);
     }
     for (let round = 0; round < setting.rounds; round++) {
-      for (const side of sides) await side.steps(setting.steps);
+      for (const side of sides) await side.turn(setting.steps);
     }
     return { sides, started, ratios: ratiosOf(sides) };
   } finally {
@@ -187,12 +175,13 @@ for (const setting of settings) {
     mainThreadMs: ours.last.mainThreadMs,
     compileSeconds: started[0].compileSeconds,
     rssMib: ours.last.rssMib,
+    sides: Object.fromEntries(sides.map(({ name, times, last }) => [name, { ms: median(times), rssMib: last.rssMib }])),
   };
-  if (found === undefined) continue;
-  ratios[setting.key] = Number(found.speed.toFixed(3));
-  ratios[`${setting.key}_memory`] = Number(found.memory.toFixed(2));
-  if (found.tensorflow !== undefined) ratios[`${setting.key}_tensorflow`] = Number(found.tensorflow.toFixed(3));
-  console.log(`${found.speed.toFixed(2)} x the speed of PyTorch, ${(1 / found.memory).toFixed(2)} x its memory`);
+  for (const [of, ratio] of Object.entries(found)) ratios[`${setting.key}${of}`] = Number(ratio.toFixed(3));
+  const line = (speed, memory, baseline) =>
+    speed && console.log(`${speed.toFixed(2)} x the speed of ${baseline}, ${(1 / memory).toFixed(2)} x its memory`);
+  line(found[''], found._memory, 'PyTorch');
+  line(found._over_tfjs_node, found._over_tfjs_node_memory, TFJS_NODE);
 }
-if (python === undefined) console.log('\nPYTHON is not set: no comparison (scripts/reference/setup.sh makes one)');
+if (python === undefined) console.log('\nPYTHON is not set: no PyTorch (scripts/reference/setup.sh sets one up)');
 console.log(JSON.stringify({ bench: 'engine', ratios, details }));

@@ -1,6 +1,8 @@
 import { createRequire } from 'node:module';
 import type { TypedArray } from '../engine.js';
 import type { ValueType } from '../graph/graph.js';
+import { infoIsOff } from './environment.js';
+import { withHeldStderr } from './held-stderr.js';
 
 /** TF_DataType of tensorflow/c/tf_datatype.h. */
 export const DATA_TYPE: Readonly<Record<ValueType, number>> = { float32: 1, int32: 3, bool: 10 };
@@ -36,5 +38,12 @@ export interface Binding {
   readonly TF_Version: string;
 }
 
+/** A line of level INFO, and the one that comes before the first of any level. */
+const EARLY_INFO = /^(I\d{4} |WARNING: All log messages before absl::InitializeLog)/;
+
 /** Loads a binding that was built on this machine. Throws what the dynamic loader says. */
-export const loadBinding = (path: string): Binding => createRequire(import.meta.url)(path) as Binding;
+export function loadBinding(path: string): Binding {
+  const load = (): Binding => createRequire(import.meta.url)(path) as Binding;
+  // A constructor of the library says that oneDNN is on before another one reads TF_CPP_MIN_LOG_LEVEL (2.21).
+  return infoIsOff() ? withHeldStderr((line) => EARLY_INFO.test(line), load) : load();
+}

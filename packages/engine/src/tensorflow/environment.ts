@@ -26,6 +26,12 @@ export function prepareEnvironment(threads: number, slot: number | undefined, lo
   if (slot !== undefined && gpus.length > 1) setenv('CUDA_VISIBLE_DEVICES', gpus[slot % gpus.length]!, 1);
 }
 
+/** Whether TensorFlow is to keep messages of level INFO to itself. */
+export function infoIsOff(): boolean {
+  const getenv = koffi.load(null).func('getenv', 'str', ['str']);
+  return Number(getenv('TF_CPP_MIN_LOG_LEVEL') ?? 0) >= 1;
+}
+
 /** Names of the GPUs, as CUDA_VISIBLE_DEVICES has them; without it all of the driver's. */
 function visibleGpus(setting: string | null): string[] {
   if (setting !== null) return setting.split(',').filter((name) => name !== '');
