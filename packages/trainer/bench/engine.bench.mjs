@@ -10,7 +10,9 @@
  * ViT-B/32 only with --compile, as that takes minutes of compiling on two cores before the first step.
  *
  * Without PYTHON (scripts/reference/setup.sh) there is no PyTorch. With --engines, where `clipyard engines build
- * tensorflow` put it, our tensorflow engine takes part, and tfjs-node's own eager execution on the same library.
+ * tensorflow` put it, our tensorflow engine takes part, and tfjs-node's own eager execution on the same library; at
+ * ViT-B/32 each in turns with ours after PyTorch has ended, for memory's sake. The ratio of tensorflow to PyTorch goes by
+ * ours.
  */
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
@@ -62,6 +64,7 @@ const small = [1, 2].flatMap((threads) =>
     // How far the same loss in float32 may differ, relative.
     tolerance: 1e-5,
     compiled: true,
+    apart: false,
   })),
 );
 const realSize = flags.smoke ? { batch: 4, micro: 2 } : { batch: 64, micro: 16 };
@@ -76,6 +79,8 @@ const real = {
   warmup: 1,
   tolerance: 1e-4,
   compiled: flags.compile,
+  // Five processes at once, of 3 to 10 GB, are more than many a machine holds.
+  apart: true,
 };
 const settings = [...(flags.only === 'real' ? [] : small), ...(flags.only === 'small' ? [] : [real])];
 
@@ -83,99 +88,109 @@ const OURS = 'clipyard';
 const OURS_ON_TENSORFLOW = 'clipyard, tensorflow';
 const TFJS_NODE = 'tfjs-node';
 
-/** Starts each side when the one before is ready. */
-function* sidesOf(setting) {
-  const { model, batch, micro, threads, warmup, compiled } = setting;
+/** Ours and those that take turns with it, by groups, as functions that start them. */
+function groupsOf({ model, batch, micro, threads, warmup, compiled, apart }) {
   const common = { model, batch, micro, threads, warmup, adamw: ADAMW };
-  const node = (name, file, options, env) =>
+  const node = (name, file, options, env) => () =>
     new BenchSide(name, process.execPath, [script(file), JSON.stringify({ ...common, ...options })], { env });
-  const torch = (name, compile) =>
+  const torch = (name, compile) => () =>
     new BenchSide(name, python, ['torch_step.py', JSON.stringify({ ...common, prune: true, compile })], {
       cwd: reference,
     });
 
-  yield node(OURS, 'step-participant', { engine: 'onnxruntime' });
+  const ours = node(OURS, 'step-participant', { engine: 'onnxruntime' });
+  const torches = [];
+  if (python !== undefined) torches.push(torch('PyTorch eager', false));
+  if (python !== undefined && compiled) torches.push(torch('PyTorch compiled', true));
+  const onTensorFlow = [];
   if (tensorflow !== undefined) {
-    yield node(OURS_ON_TENSORFLOW, 'step-participant', { engine: 'tensorflow', enginesDir });
     const { bindingPath } = tensorflow;
     const env = { ...process.env, TF_NUM_INTRAOP_THREADS: String(threads), TF_CPP_MIN_LOG_LEVEL: '2' };
-    yield node(TFJS_NODE, 'tfjs-node-participant', { bindingPath }, env);
+    onTensorFlow.push(node(OURS_ON_TENSORFLOW, 'step-participant', { engine: 'tensorflow', enginesDir }));
+    onTensorFlow.push(node(TFJS_NODE, 'tfjs-node-participant', { bindingPath }, env));
   }
-  if (python === undefined) return;
-  yield torch('PyTorch eager', false);
-  if (compiled) yield torch('PyTorch compiled', true);
+  const others = [...torches, ...onTensorFlow];
+  if (!apart || others.length === 0) return [[ours, ...others]];
+  const alone = onTensorFlow.map((side) => [ours, side]);
+  return torches.length === 0 ? alone : [[ours, ...torches], ...alone];
 }
 
-/** By the end of their names: to the faster and to the leaner PyTorch, and of ours to tfjs-node. */
-function ratiosOf(sides) {
-  const named = (name) => sides.find((side) => side.name === name);
-  const speed = (side, over) => median(side.times.map((ms, round) => over.times[round] / ms));
-  const memory = (side, over) => over.last.rssMib / side.last.rssMib;
-  const [ours, ourTensorFlow, tfjsNode] = [OURS, OURS_ON_TENSORFLOW, TFJS_NODE].map(named);
-  const torches = sides.filter(({ name }) => name.startsWith('PyTorch'));
-  const least = (of) => torches.reduce((a, b) => (of(b) < of(a) ? b : a));
-  const ratios = {};
-  if (torches.length > 0) {
-    const fastest = least(({ times }) => median(times));
-    ratios[''] = speed(ours, fastest);
-    ratios._memory = memory(
-      ours,
-      least(({ last }) => last.rssMib),
-    );
-    if (ourTensorFlow !== undefined) ratios._tensorflow = speed(ourTensorFlow, fastest);
-  }
-  if (tfjsNode !== undefined) {
-    ratios._over_tfjs_node = speed(ours, tfjsNode);
-    ratios._over_tfjs_node_memory = memory(ours, tfjsNode);
-  }
-  return ratios;
-}
-
-async function measure(setting) {
+/** Starts each side when the one before is ready, then lets them take turns. */
+async function takeTurns(setting, starts) {
   const sides = [];
   const started = [];
   try {
-    for (const side of sidesOf(setting)) {
-      sides.push(side);
-      started.push(await side.ready());
+    for (const start of starts) {
+      sides.push(start());
+      started.push(await sides.at(-1).ready());
       const [first, last] = [0, -1].map((i) => ({ name: sides.at(i).name, losses: started.at(i).losses }));
       checkLosses(setting.name, first, last, setting.tolerance);
     }
     for (let round = 0; round < setting.rounds; round++) {
       for (const side of sides) await side.turn(setting.steps);
     }
-    return { sides, started, ratios: ratiosOf(sides) };
+    return sides.map((side, i) => ({ side, started: started[i] }));
   } finally {
     for (const side of sides) await side.close();
   }
 }
 
+/** By the end of their names: to the faster and to the leaner PyTorch, and of ours to tfjs-node. */
+function ratiosOf(groups) {
+  const speeds = new Map();
+  const memories = new Map();
+  for (const [{ side: ours }, ...others] of groups) {
+    for (const { side } of others) {
+      speeds.set(side.name, median(ours.times.map((ms, round) => side.times[round] / ms)));
+      memories.set(side.name, side.last.rssMib / ours.last.rssMib);
+    }
+  }
+  const ratios = {};
+  const torches = [...speeds.keys()].filter((name) => name.startsWith('PyTorch'));
+  if (torches.length > 0) {
+    ratios[''] = Math.min(...torches.map((name) => speeds.get(name)));
+    ratios._memory = Math.min(...torches.map((name) => memories.get(name)));
+    if (speeds.has(OURS_ON_TENSORFLOW)) ratios._tensorflow = ratios[''] / speeds.get(OURS_ON_TENSORFLOW);
+  }
+  if (speeds.has(TFJS_NODE)) {
+    ratios._over_tfjs_node = speeds.get(TFJS_NODE);
+    ratios._over_tfjs_node_memory = memories.get(TFJS_NODE);
+  }
+  return ratios;
+}
+
 const ratios = {};
 const details = {};
 for (const setting of settings) {
-  const { sides, started, ratios: found } = await measure(setting);
+  const groups = [];
+  for (const starts of groupsOf(setting)) groups.push(await takeTurns(setting, starts));
+  const found = ratiosOf(groups);
+  const rows = groups.flatMap((group, i) =>
+    group.map(({ side: { name, times, last }, started: { readySeconds } }, j) => [
+      i > 0 && j === 0 ? `${name}, beside ${group[1].side.name}` : name,
+      { ms: median(times), rssMib: last.rssMib, readySeconds },
+    ]),
+  );
   console.log(`\n${setting.name} (${setting.rounds} rounds of ${setting.steps} steps, median)`);
   console.table(
     Object.fromEntries(
-      sides.map(({ name, times, last }, i) => [
+      rows.map(([name, { ms, rssMib, readySeconds }]) => [
         name,
         {
-          'ms a step': Number(median(times).toFixed(1)),
-          'samples/s': Number(((setting.batch * 1000) / median(times)).toFixed(1)),
-          'peak RSS, MiB': last.rssMib,
-          'ready after, s': Number(started[i].readySeconds.toFixed(1)),
+          'ms a step': Number(ms.toFixed(1)),
+          'samples/s': Number(((setting.batch * 1000) / ms).toFixed(1)),
+          'peak RSS, MiB': rssMib,
+          'ready after, s': Number(readySeconds.toFixed(1)),
         },
       ]),
     ),
   );
-  const [ours] = sides;
+  const [[{ side: ours, started }]] = groups;
   details[setting.key] = {
-    ms: median(ours.times),
     phasesMs: ours.last.phases,
     mainThreadMs: ours.last.mainThreadMs,
-    compileSeconds: started[0].compileSeconds,
-    rssMib: ours.last.rssMib,
-    sides: Object.fromEntries(sides.map(({ name, times, last }) => [name, { ms: median(times), rssMib: last.rssMib }])),
+    compileSeconds: started.compileSeconds,
+    sides: Object.fromEntries(rows),
   };
   for (const [of, ratio] of Object.entries(found)) ratios[`${setting.key}${of}`] = Number(ratio.toFixed(3));
   const line = (speed, memory, baseline) =>
