@@ -60,7 +60,7 @@ const small = [1, 2].flatMap((threads) =>
     rounds,
     steps: batch === 64 ? 6 : 3,
     // Until V8 has compiled what runs between the programs.
-    warmup: 10,
+    warmup: flags.smoke ? 3 : 10,
     // How far the same loss in float32 may differ, relative.
     tolerance: 1e-5,
     compiled: true,
