@@ -11,7 +11,7 @@ import torch
 from fixture_json import numbers, versions, write
 from formula_values import filled
 from open_clip.version import __version__ as open_clip_version
-from open_clip_train.scheduler import const_lr, cosine_lr
+from open_clip_train.scheduler import const_lr, const_lr_cooldown, cosine_lr
 
 LENGTH, STEPS, DECAYED = 48, 10, 32
 BETAS, EPS, WEIGHT_DECAY = (0.9, 0.98), 1e-6, 0.2
@@ -73,6 +73,13 @@ def schedule_fixture() -> list:
                 "type": name, "lr": 5e-4, "warmupSteps": warmup, "totalSteps": total,
                 "values": [[step, adjust(step)] for step in steps],
             })
+    for cooldown, power, end in ((5, 1.0, 0.0), (4, 2.0, 1e-5)):
+        adjust = const_lr_cooldown(Recorder(), 5e-4, 3, 16, cooldown, power, end)
+        cases.append({
+            "type": "constant-cooldown", "lr": 5e-4, "warmupSteps": 3, "totalSteps": 16,
+            "cooldownSteps": cooldown, "cooldownPower": power, "cooldownEnd": end,
+            "values": [[step, adjust(step)] for step in range(16)],
+        })
     return cases
 
 

@@ -9,6 +9,7 @@ import { EXIT } from './exit-codes.js';
 // Loaded when asked for: the decoder of pictures, the engines and the database would double the start of all other commands.
 const loadData = () => import('./commands/data.js');
 const loadEngines = () => import('./commands/engines.js');
+const loadParameters = () => import('./commands/parameters.js');
 const loadUp = () => import('./commands/up.js');
 
 /** Runs one command line; resolves with the exit code. Throws coded errors. */
@@ -82,6 +83,13 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
     .description('list nodes and their slots')
     .action(async (options) => finish(await nodes(context, options)));
   dataCommands(program.command('data').description('pack, index and inspect data sets'), context, finish);
+  program
+    .command('parameters')
+    .description('show every parameter of a run: shape, whether it is trained, weight decay, learning rate')
+    .argument('<spec>', 'run spec, YAML or JSON')
+    .option('--set <path=value>', 'change a field of the spec', collect, [])
+    .option('--json', 'print JSON')
+    .action(async (file, options) => finish(await (await loadParameters()).showParameters(context, file, options)));
   engineCommands(program.command('engines').description('list and build the compute engines'), context, finish);
   program
     .command('up')

@@ -1,9 +1,12 @@
+export { type FineTuning, fineTune, runParameters } from './fine-tuning.js';
 export { type ModelConfig, parseModelConfig } from './model-config.js';
 export {
-  decayedLength,
+  frozenLayout,
   type Initializer,
   initializeParameters,
+  type ParameterGroup,
   type ParameterSpec,
+  parameterGroups,
   parameterLayout,
   parameterSpecs,
 } from './parameters.js';

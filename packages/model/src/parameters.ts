@@ -15,6 +15,10 @@ export interface ParameterSpec {
   readonly init: Initializer;
   /** Weight decay applies: open_clip's rule, everything of two dimensions or more that is no gain, bias or logit scale. */
   readonly decay: boolean;
+  /** Its learning rate is the run's times this; default 1. */
+  readonly lrScale?: number;
+  /** It is not trained: no gradient, no moments. */
+  readonly frozen?: boolean;
 }
 
 const constant = (value: number): Initializer => ({ type: 'constant', value });
@@ -94,22 +98,51 @@ export function parameterSpecs(config: ModelConfig, initTemperature = 0.07): Par
   return specs;
 }
 
+const byGroup = (a: ParameterSpec, b: ParameterSpec): number =>
+  Number(b.decay) - Number(a.decay) || lrScaleOf(a) - lrScaleOf(b);
+
+const lrScaleOf = ({ lrScale = 1 }: ParameterSpec): number => lrScale;
+
+/** What is trained, in the order of `parameterGroups`. */
 export const parameterLayout = (specs: readonly ParameterSpec[]): FlatLayout =>
-  new FlatLayout([...specs.filter(({ decay }) => decay), ...specs.filter(({ decay }) => !decay)]);
+  new FlatLayout(specs.filter(({ frozen }) => frozen !== true).sort(byGroup));
 
-/** How many elements at the beginning of the flat buffer weight decay applies to. */
-export const decayedLength = (specs: readonly ParameterSpec[], layout: FlatLayout): number =>
-  Math.min(layout.total, ...specs.filter(({ decay }) => !decay).map(({ name }) => layout.offset(name)));
+/** What is not trained. */
+export const frozenLayout = (specs: readonly ParameterSpec[]): FlatLayout =>
+  new FlatLayout(specs.filter(({ frozen }) => frozen === true));
 
-/** Fills the flat buffer with initial values; tensor i draws from stream i of the seed, so values do not depend on ranks. */
+/** A part [start, end) of the flat buffer whose parameters are updated alike. */
+export interface ParameterGroup {
+  readonly start: number;
+  readonly end: number;
+  readonly decay: boolean;
+  readonly lrScale: number;
+}
+
+/** The groups of `layout`, one after another from 0 to the end of the padded buffer. */
+export function parameterGroups(specs: readonly ParameterSpec[], layout: FlatLayout, padded: number): ParameterGroup[] {
+  const groups: ParameterGroup[] = [];
+  const byName = new Map(specs.map((spec) => [spec.name, spec]));
+  layout.tensors.forEach(({ name, offset }, i) => {
+    const end = layout.tensors[i + 1]?.offset ?? padded;
+    const spec = byName.get(name)!;
+    const [decay, lrScale] = [spec.decay, lrScaleOf(spec)];
+    const last = groups.at(-1);
+    if (last !== undefined && last.decay === decay && last.lrScale === lrScale)
+      groups[groups.length - 1] = { ...last, end };
+    else groups.push({ start: offset, end, decay, lrScale });
+  });
+  return groups;
+}
+
+/** Writes initial values; tensor i draws from stream i of the seed, so values depend on neither ranks nor layouts. */
 export function initializeParameters(
   specs: readonly ParameterSpec[],
-  layout: FlatLayout,
   seed: number,
-  buffer: Float32Array,
+  viewOf: (name: string) => Float32Array,
 ): void {
   specs.forEach(({ name, init }, index) => {
-    const view = layout.view(buffer, name);
+    const view = viewOf(name);
     const random = new CounterRandom(seed, index + 1);
     if (init.type === 'constant') view.fill(init.value);
     else if (init.type === 'normal') random.fillNormal(view, { mean: 0, std: init.std });

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { type Engine, openEngine } from '@clipyard/engine';
+import { storedFloats } from '@clipyard/tensor';
 import { expectAllClose, expectBitwise, formulaValues } from '@clipyard/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type AdamWOptions, adamwScalars, compileAdamW } from './adamw.js';
+import { type AdamW, type AdamWOptions, type AdamWStep, adamwScalars, compileAdamW } from './adamw.js';
 
 /** Stored values of torch.optim.AdamW, made by scripts/reference/make_optim_fixture.py. */
 const fixture = JSON.parse(readFileSync(new URL('./fixtures/optim-torch.json', import.meta.url), 'utf8')).adamw as {
@@ -21,6 +22,12 @@ interface State {
   param: Float32Array;
   m: Float32Array;
   v: Float32Array;
+}
+
+/** One update of moments that are kept as they are. */
+function update(optimizer: AdamW, { m, v, ...step }: State & Omit<AdamWStep, 'moments' | 'from'>): Promise<void> {
+  const kept = (values: Float32Array) => storedFloats('fp32', values.length, () => values);
+  return optimizer.step({ ...step, moments: { m: kept(m), v: kept(v), seed: 0, offset: 0 }, from: 0 });
 }
 
 /** Trains with the fixture's gradients, the slice [begin, begin + length); returns the state after every step. */
@@ -46,7 +53,7 @@ async function train(engine: Engine, steps: number, begin = 0, length = fixture.
     for (const [i, { from, to }] of parts.entries()) {
       const part = (values: Float32Array) => values.subarray(from - begin, to - begin);
       const arrays = { param: part(state.param), grad: part(grad), m: part(state.m), v: part(state.v) };
-      await optimizers[i]!.step({ ...arrays, lr: fixture.lrs[step]!, step: step + 1 });
+      await update(optimizers[i]!, { ...arrays, lr: fixture.lrs[step]!, step: step + 1 });
     }
     states.push({ param: state.param.slice(), m: state.m.slice(), v: state.v.slice() });
   }
@@ -73,12 +80,12 @@ describe.each(['onnxruntime', 'cpu'] as const)('AdamW on %s', (name) => {
     const optimizer = await compileAdamW(engine, { ...options, length: 2 });
     const state = { param: Float32Array.of(1, 1), m: new Float32Array(2), v: new Float32Array(2) };
     // Bias corrections 1/2 and 1/4: m = 1, v = 1, m^ = 2, v^ = 4, so the step is 1 · 2 / (2 + 0.5).
-    await optimizer.step({ ...state, grad: Float32Array.of(2, 2), lr: 1, step: 1 });
+    await update(optimizer, { ...state, grad: Float32Array.of(2, 2), lr: 1, step: 1 });
     expectAllClose(state.param, [1 - 0.1 - 0.8, 1 - 0.1 - 0.8], { rtol: 1e-6 });
     expectAllClose(state.m, [1, 1]);
     expectAllClose(state.v, [1, 1]);
     // m = 0.5, v = 0.75, corrections 3/4 and 7/16: the step is 0.5 · (2/3) / (√(12/7) + 0.5).
-    await optimizer.step({ ...state, grad: Float32Array.of(0, 0), lr: 0.5, step: 2 });
+    await update(optimizer, { ...state, grad: Float32Array.of(0, 0), lr: 0.5, step: 2 });
     const step = (0.5 * (2 / 3)) / (Math.sqrt(12 / 7) + 0.5);
     expectAllClose(state.param, [0.1 * 0.95 - step, 0.1 * 0.95 - step], { rtol: 1e-5 });
     await optimizer.dispose();
@@ -111,11 +118,11 @@ describe.each(['onnxruntime', 'cpu'] as const)('AdamW on %s', (name) => {
     const grad = formulaValues('grad', length);
     const whole = state(0, length);
     const optimizer = await compileAdamW(engine, { ...options, length });
-    await optimizer.step({ ...whole, grad, lr: 0.1, step: 3 });
+    await update(optimizer, { ...whole, grad, lr: 0.1, step: 3 });
     const [from, to] = [2 ** 18 - 24, 2 ** 18 + 24];
     const part = state(from, to);
     const short = await compileAdamW(engine, { ...options, length: to - from });
-    await short.step({ ...part, grad: grad.subarray(from, to), lr: 0.1, step: 3 });
+    await update(short, { ...part, grad: grad.subarray(from, to), lr: 0.1, step: 3 });
     for (const name of ['param', 'm', 'v'] as const) expectBitwise(whole[name].slice(from, to), part[name]);
     await optimizer.dispose();
     await short.dispose();
@@ -126,8 +133,8 @@ describe.each(['onnxruntime', 'cpu'] as const)('AdamW on %s', (name) => {
     const state = () => ({ param: formulaValues('p', 8), m: new Float32Array(8), v: new Float32Array(8) });
     const grad = formulaValues('g', 8);
     const [scaled, plain] = [state(), state()];
-    await optimizer.step({ ...scaled, grad, gradScale: 0.25, lr: 0.1, step: 1 });
-    await optimizer.step({ ...plain, grad: grad.map((g) => g / 4), lr: 0.1, step: 1 });
+    await update(optimizer, { ...scaled, grad, gradScale: 0.25, lr: 0.1, step: 1 });
+    await update(optimizer, { ...plain, grad: grad.map((g) => g / 4), lr: 0.1, step: 1 });
     expectBitwise(scaled.m, plain.m);
     expectBitwise(scaled.param, plain.param);
     await optimizer.dispose();
@@ -139,4 +146,57 @@ it('counts steps from 1', () => {
   expect(() => adamwScalars(options, { lr: 1, step: 0 })).toThrow('from 1');
   const { stepSize, eps, shrink } = adamwScalars(options, { lr: 1, step: 1 });
   expect([stepSize, eps * 1e6, shrink].map((x) => x.toFixed(9))).toEqual(['1.414213562', '0.141421356', '0.800000000']);
+});
+
+describe('moments of 16 bits', () => {
+  it.each(['bf16', 'fp16'] as const)('in %s lead to nearly the same weights, the same in slices', async (storage) => {
+    const engine = await openEngine({ engine: 'onnxruntime', threads: 1 });
+    const [length, steps] = [64, 200];
+    const options = { betas: [0.9, 0.98], eps: 1e-8, weightDecay: 0 } as const;
+    const run = async (of: 'fp32' | 'bf16' | 'fp16', from: number, to: number) => {
+      const optimizer = await compileAdamW(engine, { ...options, length: to - from });
+      const param = formulaValues('p', length).slice(from, to);
+      const moments = { m: storedFloats(of, to - from), v: storedFloats(of, to - from), seed: 3, offset: from };
+      for (let step = 1; step <= steps; step++) {
+        // Far below what fp16 holds, when squared.
+        const grad = formulaValues(`g${step}`, length, 1e-4).slice(from, to);
+        await optimizer.step({ param, grad, moments, from: 0, lr: 1e-3, step });
+      }
+      await optimizer.dispose();
+      return param;
+    };
+    const exact = await run('fp32', 0, length);
+    const half = await run(storage, 0, length);
+    const travelled = exact.map((w, i) => w - formulaValues('p', length)[i]!);
+    const norm = (values: Float32Array) => Math.hypot(...values);
+    expect(norm(half.map((w, i) => w - exact[i]!)) / norm(travelled)).toBeLessThan(0.03);
+    for (const [from, to] of [
+      [0, 16],
+      [16, 64],
+    ] as const)
+      expectBitwise(await run(storage, from, to), half.slice(from, to));
+    await engine.close();
+  });
+});
+
+it('keeps an average of the weights', async () => {
+  const engine = await openEngine({ engine: 'onnxruntime', threads: 1 });
+  const optimizer = await compileAdamW(engine, {
+    betas: [0.9, 0.98],
+    eps: 1e-6,
+    weightDecay: 0.2,
+    length: 32,
+    averages: true,
+  });
+  const state = { param: formulaValues('p', 32), m: new Float32Array(32), v: new Float32Array(32) };
+  const values = state.param.slice();
+  const expected = [...values];
+  for (let step = 1; step <= 5; step++) {
+    const decay = 0.5 + step / 20;
+    const average = { values, decay };
+    await update(optimizer, { ...state, grad: formulaValues(`g${step}`, 32), average, lr: 0.1, step });
+    for (let i = 0; i < 32; i++) expected[i] = decay * expected[i]! + (1 - decay) * state.param[i]!;
+  }
+  expectAllClose(values, expected, { rtol: 1e-5, atol: 1e-6 });
+  await engine.close();
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert';
 import { type Engine, type Program, type Specs, type Tensor, tf } from '@clipyard/engine';
+import { CounterRandom, type StoredFloats } from '@clipyard/tensor';
 
 /** AdamW (Loshchilov and Hutter, arXiv 1711.05101), in the form and order of operations of torch.optim.AdamW. */
 export interface AdamWOptions {
@@ -69,16 +70,28 @@ export function adamwScalars(
 }
 
 export interface AdamWStep {
-  /** All of the compiled length; `param`, `m` and `v` are updated in place. */
+  /** All of the compiled length; `param` is updated in place. */
   readonly param: Float32Array;
   readonly grad: Float32Array;
-  readonly m: Float32Array;
-  readonly v: Float32Array;
+  /** Its moments, updated in place: as many elements from `from` on. */
+  readonly moments: Moments;
+  readonly from: number;
+  /** The average of the weights, where one was compiled, which keeps this part of itself. */
+  readonly average?: { readonly values: Float32Array; readonly decay: number } | undefined;
   readonly lr: number;
   /** Of this update, counted from 1. */
   readonly step: number;
   /** The gradient is multiplied by it first (`clipScale`); default 1. */
   readonly gradScale?: number;
+}
+
+/** The moments of a whole slice. */
+export interface Moments {
+  readonly m: StoredFloats;
+  readonly v: StoredFloats;
+  /** Rounds them where they have 16 bits; element i of the slice draws number i + `offset` of a stream that the step names. */
+  readonly seed: number;
+  readonly offset: number;
 }
 
 export interface AdamW {
@@ -88,12 +101,23 @@ export interface AdamW {
 }
 
 const SCALARS = ['gradFactor', 'squareFactor', 'shrink', 'stepSize', 'eps'] as const;
+/** What of a new weight goes into the average. */
+const AVERAGE_PART = 'averagePart';
 
 /** Elements of one run: a longer slice is updated in pieces, so that what lies between stays in the cache. */
 const PIECE = 1 << 18;
 
-/** Compiles the update of a flat slice of `length` parameters, all with the same decay. Throws what the engine throws. */
-export async function compileAdamW(engine: Engine, options: AdamWOptions & { length: number }): Promise<AdamW> {
+/** Streams of random numbers, apart from those of initial weights: of each step and moment. */
+const streamOf = (moment: 1 | 2, step: number): number => moment * 2 ** 45 + step;
+
+/**
+ * Compiles the update of a flat slice of `length` parameters, all with the same decay; `averages`: with an average of the
+ * weights. Throws what the engine throws.
+ */
+export async function compileAdamW(
+  engine: Engine,
+  options: AdamWOptions & { readonly length: number; readonly averages?: boolean },
+): Promise<AdamW> {
   const lengths = new Set([Math.min(options.length, PIECE), options.length % PIECE]);
   lengths.delete(0);
   const programs = new Map<number, Program>();
@@ -101,28 +125,45 @@ export async function compileAdamW(engine: Engine, options: AdamWOptions & { len
   return new CompiledAdamW(programs, engine, options);
 }
 
-function compilePiece(engine: Engine, options: AdamWOptions, length: number): Promise<Program> {
+function compilePiece(
+  engine: Engine,
+  options: AdamWOptions & { readonly averages?: boolean },
+  length: number,
+): Promise<Program> {
   const flat = { shape: [length] };
+  const scalar = { shape: [1] };
   const specs: Specs = {
     param: flat,
     grad: flat,
     m: flat,
     v: flat,
-    ...Object.fromEntries(SCALARS.map((name) => [name, { shape: [1] }])),
+    ...Object.fromEntries(SCALARS.map((name) => [name, scalar])),
+    ...(options.averages === true && { average: flat, [AVERAGE_PART]: scalar }),
+  };
+  const inPlace = {
+    newParam: 'param',
+    newM: 'm',
+    newV: 'v',
+    ...(options.averages === true && { newAverage: 'average' }),
   };
   const { update } = adamw(options);
   return engine.compile(
-    (inputs) => {
+    (inputs): Record<string, Tensor> => {
       const { param, m, v } = update(inputs as unknown as AdamWTensors, inputs as unknown as AdamWScalars<Tensor>);
-      return { newParam: param, newM: m, newV: v };
+      const { average } = inputs;
+      if (average === undefined) return { newParam: param, newM: m, newV: v };
+      const newAverage = tf.add(average, tf.mul(tf.sub(param, average), inputs[AVERAGE_PART]!));
+      return { newParam: param, newM: m, newV: v, newAverage };
     },
     specs,
-    { name: `AdamW of ${length} parameters`, inPlace: { newParam: 'param', newM: 'm', newV: 'v' } },
+    { name: `AdamW of ${length} parameters`, inPlace },
   );
 }
 
 class CompiledAdamW implements AdamW {
-  private readonly scalars: Readonly<Record<(typeof SCALARS)[number], Float32Array>>;
+  private readonly scalars: Readonly<Record<string, Float32Array>>;
+  /** For moments of 16 bits. */
+  private readonly scratch: { readonly m: Float32Array; readonly v: Float32Array };
 
   constructor(
     /** By the length of their piece. */
@@ -130,18 +171,36 @@ class CompiledAdamW implements AdamW {
     engine: Engine,
     private readonly options: AdamWOptions,
   ) {
-    this.scalars = Object.fromEntries(SCALARS.map((name) => [name, engine.allocate('float32', 1)])) as never;
+    const allocate = (length: number): Float32Array => engine.allocate('float32', length);
+    this.scalars = Object.fromEntries([...SCALARS, AVERAGE_PART].map((name) => [name, allocate(1)]));
+    const longest = Math.max(...programs.keys());
+    this.scratch = { m: allocate(longest), v: allocate(longest) };
   }
 
-  async step({ param, grad, m, v, ...rest }: AdamWStep): Promise<void> {
+  async step({ param, grad, moments, from, average, ...rest }: AdamWStep): Promise<void> {
     const values = adamwScalars(this.options, rest);
-    for (const name of SCALARS) this.scalars[name][0] = values[name];
-    for (let from = 0; from < param.length; from += PIECE) {
-      const piece = (array: Float32Array): Float32Array => array.subarray(from, from + PIECE);
-      const state = { param: piece(param), m: piece(m), v: piece(v) };
+    for (const name of SCALARS) this.scalars[name]![0] = values[name];
+    this.scalars[AVERAGE_PART]![0] = 1 - (average?.decay ?? 1);
+    const random = {
+      m: new CounterRandom(moments.seed, streamOf(1, rest.step)),
+      v: new CounterRandom(moments.seed, streamOf(2, rest.step)),
+    };
+    for (let at = 0; at < param.length; at += PIECE) {
+      const piece = (array: Float32Array): Float32Array => array.subarray(at, at + PIECE);
+      const weights = piece(param);
+      const [start, end] = [from + at, from + at + weights.length];
+      const read = (moment: 'm' | 'v'): Float32Array =>
+        moments[moment].read(start, end, this.scratch[moment].subarray(0, weights.length));
+      const [m, v] = [read('m'), read('v')];
+      const averaged = average === undefined ? undefined : piece(average.values);
       await this.programs
-        .get(state.param.length)!
-        .run({ ...state, grad: piece(grad), ...this.scalars }, { newParam: state.param, newM: state.m, newV: state.v });
+        .get(weights.length)!
+        .run(
+          { param: weights, grad: piece(grad), m, v, ...this.scalars, ...(averaged && { average: averaged }) },
+          { newParam: weights, newM: m, newV: v, ...(averaged && { newAverage: averaged }) },
+        );
+      moments.m.write(start, m, random.m, moments.offset);
+      moments.v.write(start, v, random.v, moments.offset);
     }
   }
 

@@ -8,6 +8,7 @@ export {
   adamw,
   adamwScalars,
   compileAdamW,
+  type Moments,
 } from './adamw.js';
 export { clipScale, gradientNorm } from './clipping.js';
 export { type LbfgsOptions, type LbfgsResult, minimizeLbfgs, type Objective } from './lbfgs.js';

@@ -23,3 +23,4 @@ export {
   tensorValues,
 } from './safetensors-read.js';
 export { type SafetensorsImage, type SafetensorsTensor, writeSafetensors } from './safetensors-write.js';
+export { type FloatStorage, type StoredFloats, storedFloats } from './stored-floats.js';

@@ -54,6 +54,16 @@ export class CounterRandom {
     return this.#words[index - 4 * block]!;
   }
 
+  /** Fills `out` with the integers from index `offset` on and returns it. */
+  fillWords(out: Uint32Array, offset = 0): Uint32Array {
+    for (let i = 0; i < out.length; ) {
+      const words = this.#wordsFrom(offset + i, out.length - i);
+      out.set(words, i);
+      i += words.length;
+    }
+    return out;
+  }
+
   /** A number in [0, 1), a multiple of 2^-24, so float32 holds it exactly and never rounds it up to 1. */
   uniformAt(index: number): number {
     return (this.uint32At(index) >>> 8) * 2 ** -24;

@@ -5,8 +5,8 @@ import {
   type ModelConfig,
   type ParameterSpec,
   parameterLayout,
-  parameterSpecs,
   resolveModelConfig,
+  runParameters,
   type Tokenizer,
 } from '@clipyard/model';
 import { modelHashOf } from './checkpoint/checkpoint-format.js';
@@ -14,6 +14,7 @@ import { Evaluator } from './evaluation/evaluator.js';
 import { initialTokenizer } from './interchange/initial-tokenizer.js';
 import { openInitialWeights } from './interchange/initial-weights.js';
 import type { WeightSource } from './interchange/weight-source.js';
+import { AveragedWeights } from './step/averaged-weights.js';
 import { planRun, type RunPlan } from './step/run-plan.js';
 import { TrainState } from './step/train-state.js';
 import { TrainStep } from './step/train-step.js';
@@ -36,6 +37,8 @@ export interface RunParts {
   readonly tokenizer: Tokenizer;
   readonly plan: RunPlan;
   readonly state: TrainState;
+  /** Of the weights, which is evaluated instead of them; undefined where none is kept. */
+  readonly averaged: AveragedWeights | undefined;
   readonly stepper: TrainStep;
   readonly evaluator: Evaluator | undefined;
   readonly loader: BatchLoader;
@@ -54,7 +57,7 @@ export async function openRun(
   const { engine, group, store, log } = deps;
   const { spec } = start;
   const config = resolveModelConfig(spec.model);
-  const specs = parameterSpecs(config, spec.loss.initTemperature);
+  const specs = runParameters(spec, config);
   const layout = parameterLayout(specs);
   const modelHash = modelHashOf(specs);
   const places = {
@@ -79,10 +82,13 @@ export async function openRun(
     (await buildWordTokenizer(trainData.captions({ limit: VOCABULARY_CAPTIONS }), { vocabSize, contextLength }));
   const plan = planRun(spec, trainData.size, { rank: start.rank, worldSize: start.worldSize, device: engine.device });
 
-  const state = new TrainState(engine, specs, layout, start.rank, start.worldSize);
+  const { emaDecay, momentDtype } = spec.optimizer;
+  const averages = emaDecay !== null;
+  const state = new TrainState(engine, specs, layout, start.rank, start.worldSize, { momentDtype, averages });
+  const averaged = averages ? new AveragedWeights(engine, state) : undefined;
   const stepper = await TrainStep.create(
     { engine, group, state },
-    { config, plan, optimizer: spec.optimizer, maxLogitScale: spec.loss.maxLogitScale },
+    { config, plan, optimizer: spec.optimizer, maxLogitScale: spec.loss.maxLogitScale, seed: spec.seed },
   );
   const { tasks } = spec.evaluate;
   const evaluator =
@@ -92,7 +98,7 @@ export async function openRun(
           {
             engine,
             group,
-            weights: state,
+            weights: averaged ?? state,
             tokenizer,
             dataset: evalData,
             log,
@@ -129,6 +135,7 @@ export async function openRun(
     tokenizer,
     plan,
     state,
+    averaged,
     stepper,
     evaluator,
     loader,

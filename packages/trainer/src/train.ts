@@ -169,7 +169,10 @@ class Run {
       await this.evaluate(finished, last);
     if (last || saving || finished % checkpoint.everySteps === 0) {
       if (this.writer.pending) await this.writer.complete(NEVER);
-      this.writer.begin(this.parts.state, finished, finished * plan.globalBatch, { ...this.latest });
+      const { state, averaged } = this.parts;
+      await averaged?.gather(this.deps.group, { signal: NEVER });
+      const position = finished * plan.globalBatch;
+      this.writer.begin(state, averaged, { step: finished, position, metrics: { ...this.latest } });
     }
     if (!stopping || last) return false;
     if (saving) {
@@ -184,8 +187,9 @@ class Run {
   }
 
   private async evaluate(step: number, final: boolean): Promise<void> {
-    const { evaluator } = this.parts;
+    const { evaluator, averaged } = this.parts;
     if (evaluator === undefined) return;
+    await averaged?.gather(this.deps.group, { signal: NEVER });
     const { report, group } = this.deps;
     report({ type: 'state', state: 'evaluating' });
     const { values, samples } = await this.meter.pause(() => evaluator.run(final, NEVER));
@@ -222,6 +226,7 @@ class Run {
     const source = await openSource();
     if (source === undefined) return 0;
     await startFrom(source, this.deps, state, config, NEVER);
+    state.startAverage();
     await source.close();
     this.deps.log('info', `Starting from the weights of ${source.where}`);
     return 0;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { count } from './numbers.js';
 
 /** `job:<id>`, `job:<id>@<step>` or `file:<path>`. */
 const INIT = /^(?:file:.+|job:[\w-]+(?:@\d{1,9})?)$/;
@@ -19,5 +20,16 @@ export const modelSchema = z
       .enum(['word'])
       .default('word')
       .describe('`word`: one token a word, the vocabulary counted from the training captions'),
+    lock: z
+      .strictObject({
+        image: z.boolean().default(false).describe('Image tower'),
+        imageUnlockedGroups: count.max(1000).default(0).describe('Of its last groups, which are trained all the same'),
+        text: z.boolean().default(false).describe('Text tower'),
+        textUnlockedGroups: count.max(1000).default(0).describe('Of its last groups, which are trained all the same'),
+      })
+      .prefault({})
+      .describe(
+        'Towers that are not trained (LiT, Zhai et al., arXiv 2111.07991): no gradients, no moments. Groups, last first: projection, each block, embedding; `clipyard parameters` shows them',
+      ),
   })
   .describe('What is trained');

@@ -131,6 +131,32 @@ function checkAcrossFields(spec: RunSpec): void {
       remedy: `Use a multiple of ${min}, such as ${Math.ceil(spec.batch.global / min) * min}.`,
     });
   }
+  const { lock } = spec.model;
+  if (lock.image && lock.text && lock.imageUnlockedGroups + lock.textUnlockedGroups === 0) {
+    throw fieldError('spec_invalid', {
+      path: 'model.lock',
+      message: 'locks both towers, so that nothing is left to train',
+      value: lock,
+      remedy: 'Lock one of them, or give imageUnlockedGroups or textUnlockedGroups.',
+    });
+  }
+  const { type, cooldownSteps, warmupSteps } = spec.schedule;
+  if (type !== 'constant-cooldown' && cooldownSteps > 0) {
+    throw fieldError('spec_invalid', {
+      path: 'schedule.cooldownSteps',
+      message: `does nothing with the ${type} schedule`,
+      value: cooldownSteps,
+      remedy: 'Use schedule.type `constant-cooldown`, or leave it out.',
+    });
+  }
+  if ('steps' in spec.duration && warmupSteps + cooldownSteps > spec.duration.steps) {
+    throw fieldError('spec_invalid', {
+      path: 'schedule.warmupSteps',
+      message: `and schedule.cooldownSteps (${cooldownSteps}) take more than duration.steps (${spec.duration.steps})`,
+      value: warmupSteps,
+      remedy: 'Shorten them, or train for more steps.',
+    });
+  }
   const { global, micro } = spec.batch;
   if (micro !== undefined && global % micro !== 0) {
     throw fieldError('batch_not_divisible', {

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import { ClipyardError } from '@clipyard/contracts';
 import { CLIP_PIXEL_STATISTICS } from '@clipyard/data';
-import type { ModelConfig } from '@clipyard/model';
-import { type FlatLayout, type NamedShape, type SafetensorsImage, writeSafetensors } from '@clipyard/tensor';
+import type { ModelConfig, ParameterSpec } from '@clipyard/model';
+import { type NamedShape, type SafetensorsImage, writeSafetensors } from '@clipyard/tensor';
 import { z } from 'zod';
 
 /** The files of a checkpoint in `runs/<job>/step-<n>/`, and what stands in the JSON ones. */
 export const MODEL_FILE = 'model.safetensors';
+/** The moving average of the weights, where one is kept. */
+export const AVERAGE_FILE = 'model_ema.safetensors';
 export const CONFIG_FILE = 'open_clip_config.json';
 export const TOKENIZER_FILE = 'tokenizer.json';
 export const STATE_FILE = 'state.json';
@@ -50,11 +52,14 @@ export function parseJson<T>(schema: z.ZodType<T>, bytes: Uint8Array, name: stri
 export const jsonBytes = (value: unknown): Uint8Array =>
   new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
 
-/** Of a model's parameters: equal where a checkpoint of one can continue the other. */
-export const modelHashOf = (parameters: readonly NamedShape[]): string =>
-  createHash('sha256')
-    .update(JSON.stringify(parameters.map(({ name, shape }) => [name, shape])))
-    .digest('hex');
+/** Of a model's parameters and how they are trained: equal where a checkpoint of one can continue the other. */
+export function modelHashOf(parameters: readonly ParameterSpec[]): string {
+  const hash = createHash('sha256').update(JSON.stringify(parameters.map(({ name, shape }) => [name, shape])));
+  // They order the flat buffer, of which optimizer files hold slices.
+  const tuned = parameters.some(({ frozen, lrScale }) => frozen !== undefined || lrScale !== undefined);
+  if (tuned) hash.update(JSON.stringify(parameters.map(({ frozen = false, lrScale = 1 }) => [frozen, lrScale])));
+  return hash.digest('hex');
+}
 
 /** What our pictures are made ready with, in open_clip's words. */
 export const PREPROCESSING = { ...CLIP_PIXEL_STATISTICS, interpolation: 'bicubic', resize_mode: 'shortest' } as const;
@@ -62,9 +67,12 @@ export const PREPROCESSING = { ...CLIP_PIXEL_STATISTICS, interpolation: 'bicubic
 /** The content of open_clip_config.json. */
 export const openClipConfig = (config: ModelConfig): object => ({ model_cfg: config, preprocess_cfg: PREPROCESSING });
 
-/** The file of the weights: open_clip's names and shapes, nothing else. `parameters` is not copied. */
-export const parametersImage = (layout: FlatLayout, parameters: Float32Array): SafetensorsImage =>
+/** The file of the weights: open_clip's names and shapes, nothing else. Values are not copied. */
+export const parametersImage = (
+  parameters: readonly NamedShape[],
+  valuesOf: (name: string) => Float32Array,
+): SafetensorsImage =>
   writeSafetensors(
-    layout.tensors.map(({ name, shape }) => ({ name, dtype: 'F32', shape, data: layout.view(parameters, name) })),
+    parameters.map(({ name, shape }) => ({ name, dtype: 'F32', shape, data: valuesOf(name) })),
     { format: 'pt' },
   );

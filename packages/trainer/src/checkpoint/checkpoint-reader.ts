@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { type BlobStore, ClipyardError, type Group, type RankStart } from '@clipyard/contracts';
-import { readSafetensors, type SafetensorsFile, tensorFloats } from '@clipyard/tensor';
+import { readSafetensors, type SafetensorsFile, tensorFloats, tensorValues } from '@clipyard/tensor';
 import type { TrainState } from '../step/train-state.js';
 import type { TrainLog } from '../train-log.js';
 import {
@@ -15,6 +15,7 @@ import {
   STATE_FILE,
   stateSchema,
 } from './checkpoint-format.js';
+import { type OptimizerPart, optimizerParts } from './optimizer-parts.js';
 
 type Candidate = RankStart['checkpoints'][number];
 
@@ -97,42 +98,50 @@ async function restore(
     );
   }
   fillParameters(state, readSafetensors(await verified(MODEL_FILE)));
-  const { m, v } = state;
-  m.fill(0);
-  v.fill(0);
+  const parts = optimizerParts(state);
+  for (const { values } of parts) values.fill(0);
   for (let rank = 0; rank < saved.worldSize; rank++) {
     const { start, end } = state.layout.shard(rank, saved.worldSize);
     const from = Math.max(start, state.slice.start);
     const to = Math.min(end, state.slice.end);
     if (from >= to) continue; // verified by the ranks that need it
-    const moments = readSafetensors(await verified(optimizerFile(rank, saved.worldSize)));
-    copySlice(moments, 'exp_avg', m, state.slice.start, start, from, to);
-    copySlice(moments, 'exp_avg_sq', v, state.slice.start, start, from, to);
+    const file = readSafetensors(await verified(optimizerFile(rank, saved.worldSize)));
+    for (const part of parts) copySlice(file, part, { from, to, fileStart: start, slice: state.slice });
   }
   return saved;
 }
 
 function fillParameters(state: TrainState, file: SafetensorsFile): void {
-  for (const { name, shape } of state.layout.tensors) {
+  for (const { name, shape } of state.specs) {
     const entry = file.entries.get(name);
     if (entry === undefined || String(entry.shape) !== String(shape))
       throw new ClipyardError('checkpoint_damaged', `${MODEL_FILE} lacks ${name} of shape [${shape}]`);
-    state.layout.view(state.parameters, name).set(tensorFloats(entry, file.data));
+    state.view(name).set(tensorFloats(entry, file.data));
   }
 }
 
-function copySlice(
-  file: SafetensorsFile,
-  name: string,
-  target: Float32Array,
-  targetStart: number,
-  fileStart: number,
-  from: number,
-  to: number,
-): void {
+interface Cut {
+  /** Elements [from, to) of the flat buffer. */
+  readonly from: number;
+  readonly to: number;
+  /** Where the file's slice begins. */
+  readonly fileStart: number;
+  /** What the part stands for. */
+  readonly slice: TrainState['slice'];
+}
+
+function copySlice(file: SafetensorsFile, { name, dtype, values }: OptimizerPart, cut: Cut): void {
   const entry = file.entries.get(name);
-  if (entry === undefined) throw new ClipyardError('checkpoint_damaged', `The optimizer file lacks ${name}`);
-  target.set(tensorFloats(entry, file.data).subarray(from - fileStart, to - fileStart), from - targetStart);
+  if (entry === undefined || entry.dtype !== dtype) {
+    throw new ClipyardError(
+      'checkpoint_incompatible',
+      `The checkpoint's optimizer has no ${name} of type ${dtype}: it was written with another optimizer.momentDtype or emaDecay; submit the changed run as a new job.`,
+    );
+  }
+  const { from, to, fileStart, slice } = cut;
+  const elements = (slice.end - slice.start) / values.length;
+  const saved = tensorValues(entry, file.data).subarray((from - fileStart) / elements, (to - fileStart) / elements);
+  (values as Uint8Array).set(saved as Uint8Array, (from - slice.start) / elements);
 }
 
 async function readVerified(

@@ -6,11 +6,13 @@ import {
   ClipyardError,
   type Group,
 } from '@clipyard/contracts';
-import type { ModelConfig, SerializedTokenizer } from '@clipyard/model';
+import type { ModelConfig, ParameterSpec, SerializedTokenizer } from '@clipyard/model';
 import { writeSafetensors } from '@clipyard/tensor';
+import type { AveragedWeights } from '../step/averaged-weights.js';
 import type { TrainState } from '../step/train-state.js';
 import type { TrainLog } from '../train-log.js';
 import {
+  AVERAGE_FILE,
   type CheckpointState,
   CONFIG_FILE,
   jsonBytes,
@@ -23,6 +25,7 @@ import {
   STATE_FILE,
   TOKENIZER_FILE,
 } from './checkpoint-format.js';
+import { optimizerParts } from './optimizer-parts.js';
 
 export interface CheckpointWriterDeps {
   readonly store: BlobStore;
@@ -80,19 +83,26 @@ export class CheckpointWriter {
     return this.snapshot !== undefined && !this.snapshot.written;
   }
 
-  /** Copies what must be saved and starts writing it. Only when none is pending. */
-  begin(state: TrainState, step: number, position: number, metrics: Readonly<Record<string, number>>): void {
+  /** Copies what must be saved and starts writing it. `averaged`: of the weights, gathered. Only when none is pending. */
+  begin(
+    state: TrainState,
+    averaged: AveragedWeights | undefined,
+    { step, position, metrics }: { step: number; position: number; metrics: Readonly<Record<string, number>> },
+  ): void {
     const { rank, worldSize } = this.deps.group;
     const { jobId, seed, modelHash } = this.options;
     const checkpointState: CheckpointState = { version: 2, jobId, step, position, seed, worldSize, modelHash };
     const prefix = checkpointPrefix(jobId, step);
-    const optimizer = optimizerImage(state.m.slice(), state.v.slice(), state.slice);
-    const model = rank === 0 ? modelImage(state) : undefined;
+    const optimizer = optimizerImage(state);
+    const model = rank === 0 ? modelImage(state.specs, (name) => state.view(name)) : undefined;
+    const average =
+      rank === 0 && averaged !== undefined ? modelImage(state.specs, (name) => averaged.view(name)) : undefined;
     const write = async (): Promise<CheckpointFile[] | ClipyardError> => {
       try {
         const files = [await this.put(prefix, optimizerFile(rank, worldSize), optimizer.chunks())];
         if (model !== undefined) {
           files.push(await this.put(prefix, MODEL_FILE, model.chunks()));
+          if (average !== undefined) files.push(await this.put(prefix, AVERAGE_FILE, average.chunks()));
           files.push(await this.put(prefix, CONFIG_FILE, jsonBytes(openClipConfig(this.options.config))));
           files.push(await this.put(prefix, TOKENIZER_FILE, jsonBytes(this.options.tokenizer)));
           files.push(await this.put(prefix, STATE_FILE, jsonBytes(checkpointState)));
@@ -223,18 +233,20 @@ export class CheckpointWriter {
 }
 
 /** open_clip's names and shapes, nothing else; values are copied here, so training may go on. */
-function modelImage({ parameters, layout }: TrainState) {
-  return parametersImage(layout, parameters.slice(0, layout.total));
+function modelImage(specs: readonly ParameterSpec[], viewOf: (name: string) => Float32Array) {
+  return parametersImage(specs, (name) => viewOf(name).slice());
 }
 
-/** The moments of one slice of the flat parameters. */
-function optimizerImage(m: Float32Array, v: Float32Array, slice: { start: number; end: number }) {
+/** The optimizer's state of one slice of the flat parameters, likewise. */
+function optimizerImage(state: TrainState) {
   return writeSafetensors(
-    [
-      { name: 'exp_avg', dtype: 'F32', shape: [m.length], data: m },
-      { name: 'exp_avg_sq', dtype: 'F32', shape: [v.length], data: v },
-    ],
-    { start: String(slice.start), end: String(slice.end) },
+    optimizerParts(state).map(({ name, dtype, values }) => ({
+      name,
+      dtype,
+      shape: [values.length],
+      data: values.slice(),
+    })),
+    { start: String(state.slice.start), end: String(state.slice.end) },
   );
 }
 

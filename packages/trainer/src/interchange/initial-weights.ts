@@ -77,12 +77,14 @@ export async function startFrom(
   const quiet: TrainLog = () => {};
   await loadWeights(source, {
     config,
-    layout: state.layout,
-    buffer: state.parameters,
+    parameters: state.specs,
+    viewOf: (name) => state.view(name),
     field: FIELD,
     log: group.rank === 0 ? log : quiet,
   });
-  const hash = createHash('sha256').update(state.parameters.subarray(0, state.layout.total)).digest();
+  const sum = createHash('sha256');
+  for (const { name } of state.specs) sum.update(state.view(name));
+  const hash = sum.digest();
   const own = new Int32Array(hash.buffer.slice(hash.byteOffset, hash.byteOffset + hash.byteLength));
   const [least, most] = [own.slice(), own.slice()];
   await group.allReduce(least, 'min', { signal });

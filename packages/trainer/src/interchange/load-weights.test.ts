@@ -17,13 +17,20 @@ afterEach(() => rm(directory, { recursive: true }));
 
 /** Loads a path into a model of `config`, and returns the parameters by name and what was said. */
 async function load(path: string, config: ModelConfig = TINY) {
-  const layout = parameterLayout(parameterSpecs(config));
+  const parameters = parameterSpecs(config);
+  const layout = parameterLayout(parameters);
   const buffer = new Float32Array(layout.total);
   const said: string[] = [];
   const source = await openWeights(path, 'model.init');
   try {
     const log = (level: string, message: string): void => void said.push(`${level}: ${message}`);
-    await loadWeights(source, { config, layout, buffer, field: 'model.init', log });
+    await loadWeights(source, {
+      config,
+      parameters,
+      viewOf: (name) => layout.view(buffer, name),
+      field: 'model.init',
+      log,
+    });
   } finally {
     await source.close();
   }

@@ -5,35 +5,49 @@ import type { TrainState } from './train-state.js';
 
 /** The optimizer over this rank's slice of the parameters, in place. */
 export interface ParameterUpdate {
+  /** `step` counts from 1. */
   run(step: Pick<AdamWStep, 'lr' | 'step' | 'gradScale'>): Promise<void>;
   dispose(): Promise<void>;
 }
 
-/** AdamW for the part of the slice that decays and for the part that does not. Throws what the engine throws. */
+export interface ParameterUpdateOptions
+  extends Pick<RunSpec['optimizer'], 'betas' | 'eps' | 'weightDecay' | 'emaDecay'> {
+  /** Of the run: names the random numbers by which moments of 16 bits are rounded. */
+  readonly seed: number;
+}
+
+/** AdamW for each group of the slice. Throws what the engine throws. */
 export async function compileUpdate(
   engine: Engine,
   state: TrainState,
-  { betas, eps, weightDecay }: RunSpec['optimizer'],
+  { betas, eps, weightDecay, emaDecay, seed }: ParameterUpdateOptions,
 ): Promise<ParameterUpdate> {
-  const { sliceParameters, sliceGradients, m, v, sliceDecayed } = state;
-  const ranges = [
-    { from: 0, to: sliceDecayed, weightDecay },
-    { from: sliceDecayed, to: sliceParameters.length, weightDecay: 0 },
-  ].filter(({ from, to }) => from < to);
+  const { sliceParameters, sliceGradients, sliceAverage } = state;
+  const moments = { m: state.m, v: state.v, seed, offset: state.slice.start };
   const parts = await Promise.all(
-    ranges.map(async ({ from, to, weightDecay }) => ({
-      arrays: {
-        param: sliceParameters.subarray(from, to),
-        grad: sliceGradients.subarray(from, to),
-        m: m.subarray(from, to),
-        v: v.subarray(from, to),
-      },
-      adamw: await compileAdamW(engine, { length: to - from, betas, eps, weightDecay }),
+    state.sliceGroups.map(async ({ start, end, decay, lrScale }) => ({
+      lrScale,
+      from: start,
+      param: sliceParameters.subarray(start, end),
+      grad: sliceGradients.subarray(start, end),
+      averages: sliceAverage?.subarray(start, end),
+      adamw: await compileAdamW(engine, {
+        length: end - start,
+        betas,
+        eps,
+        weightDecay: decay ? weightDecay : 0,
+        averages: sliceAverage !== undefined,
+      }),
     })),
   );
   return {
-    run: async (step) => {
-      for (const { adamw, arrays } of parts) await adamw.step({ ...arrays, ...step });
+    run: async ({ lr, ...step }) => {
+      // Grows from 0, so that the initial weights are forgotten soon.
+      const decay = Math.min(emaDecay ?? 0, (1 + step.step) / (10 + step.step));
+      for (const { adamw, lrScale, averages, ...arrays } of parts) {
+        const average = averages && { values: averages, decay };
+        await adamw.step({ ...arrays, ...step, moments, average, lr: lr * lrScale });
+      }
     },
     dispose: async () => {
       for (const { adamw } of parts) await adamw.dispose();

@@ -33,6 +33,9 @@ export interface TowerProgramOptions {
 const towerParameters = (parameters: readonly ParameterSpec[]): ParameterSpec[] =>
   parameters.filter(({ name }) => name !== LOGIT_SCALE);
 
+const trainedParameters = (parameters: readonly ParameterSpec[]): ParameterSpec[] =>
+  towerParameters(parameters).filter(({ frozen }) => frozen !== true);
+
 function inputSpecs(
   { config, parameters, samples }: TowerProgramOptions,
   which: 'image' | 'text' | 'both',
@@ -90,17 +93,17 @@ export function compileImageFeatures(engine: Engine, options: TowerProgramOption
   return engine.compile(fn, inputSpecs(options, 'image'), { name: 'encode images with features' });
 }
 
-/** Embeddings, and given their cotangents `dImage` and `dText` [m,D] the gradient of every tower parameter. */
+/** Embeddings, and given their cotangents `dImage` and `dText` [m,D] the gradient of every tower parameter that is trained. */
 function vectorJacobian({ config, parameters, samples }: TowerProgramOptions): TensorFunction {
   // Embeddings get their gradients last, and come first among the outputs: ONNX Runtime walks back from the last output,
   // and would go through the whole backward pass for an embedding before it forms, and lets go of, anything else.
   const isEmbedding = (name: string): number => Number(name.includes('embedding'));
-  const names = towerParameters(parameters)
+  const names = trainedParameters(parameters)
     .map(({ name }) => name)
     .sort((a, b) => isEmbedding(b) - isEmbedding(a));
   return (inputs) => {
     const towers = (...values: Tensor[]): Tensor => {
-      const byName = Object.fromEntries(names.map((name, i) => [name, values[i]!]));
+      const byName = { ...inputs, ...Object.fromEntries(names.map((name, i) => [name, values[i]!])) };
       return tf.concat(
         [encodeImage(config, byName, inputs.images!), encodeText(config, byName, inputs.tokens!, inputs.ends!)],
         0,
@@ -146,10 +149,10 @@ function summed(fn: TensorFunction): TensorFunction {
 }
 
 const gradientNames = ({ parameters }: TowerProgramOptions): string[] =>
-  towerParameters(parameters).map(({ name }) => gradientName(name));
+  trainedParameters(parameters).map(({ name }) => gradientName(name));
 
 function withSums(options: TowerProgramOptions): Specs {
-  const sums = towerParameters(options.parameters).map(({ name, shape }) => [sumName(gradientName(name)), { shape }]);
+  const sums = trainedParameters(options.parameters).map(({ name, shape }) => [sumName(gradientName(name)), { shape }]);
   return { ...withCotangents(options), ...Object.fromEntries(sums) };
 }
 

@@ -1,11 +1,24 @@
 import type { Engine } from '@clipyard/engine';
-import { decayedLength, initializeParameters, type ParameterSpec } from '@clipyard/model';
-import type { FlatLayout } from '@clipyard/tensor';
+import {
+  frozenLayout,
+  initializeParameters,
+  type ParameterGroup,
+  type ParameterSpec,
+  parameterGroups,
+} from '@clipyard/model';
+import { type FlatLayout, type FloatStorage, type StoredFloats, storedFloats } from '@clipyard/tensor';
 import { gradientName, LOGIT_SCALE } from './tower-programs.js';
+
+export interface TrainStateOptions {
+  /** Default fp32. */
+  readonly momentDtype?: FloatStorage;
+  /** Whether an average of the weights is kept; default false. */
+  readonly averages?: boolean;
+}
 
 /**
  * What a rank keeps between steps, in flat float32 buffers that programs read and write in place: all parameters (padded
- * for W equal slices) and gradients, and the moments of its own slice.
+ * for W equal slices) and gradients, and the moments of its own slice. Parameters that are not trained lie apart.
  */
 export class TrainState {
   readonly parameters: Float32Array;
@@ -16,14 +29,17 @@ export class TrainState {
   readonly sliceParameters: Float32Array;
   readonly sliceGradients: Float32Array;
   /** First and second moments of the slice. */
-  readonly m: Float32Array;
-  readonly v: Float32Array;
-  /** How many elements at the beginning of the slice weight decay applies to. */
-  readonly sliceDecayed: number;
-  /** Parameters by name as views of `parameters`, without the logit scale: what the towers read. */
+  readonly m: StoredFloats;
+  readonly v: StoredFloats;
+  /** Moving average of the slice's parameters; undefined where none is kept. */
+  readonly sliceAverage: Float32Array | undefined;
+  /** Parts of the slice that are updated alike, counted from its start. */
+  readonly sliceGroups: readonly ParameterGroup[];
+  /** Parameters by name as views, without the logit scale: what the towers read. */
   readonly towerViews: Readonly<Record<string, Float32Array>>;
-  /** Gradients by output name as views of `gradients`, likewise. */
+  /** Gradients by output name as views of `gradients`, likewise, of what is trained. */
   readonly gradientViews: Readonly<Record<string, Float32Array>>;
+  private readonly frozen: { readonly layout: FlatLayout; readonly parameters: Float32Array };
 
   constructor(
     engine: Engine,
@@ -31,6 +47,7 @@ export class TrainState {
     readonly layout: FlatLayout,
     rank: number,
     worldSize: number,
+    { momentDtype = 'fp32', averages = false }: TrainStateOptions = {},
   ) {
     const padded = layout.paddedTotal(worldSize);
     const length = padded / worldSize;
@@ -38,24 +55,47 @@ export class TrainState {
     this.parameters = allocate(padded);
     this.gradients = allocate(padded);
     this.slice = layout.shard(rank, worldSize);
-    this.sliceParameters = this.parameters.subarray(this.slice.start, this.slice.end);
-    this.sliceGradients = this.gradients.subarray(this.slice.start, this.slice.end);
-    this.m = allocate(length);
-    this.v = allocate(length);
-    this.sliceDecayed = Math.min(length, Math.max(0, decayedLength(specs, layout) - this.slice.start));
-    const { [LOGIT_SCALE]: _scale, ...towers } = layout.views(this.parameters);
-    this.towerViews = towers;
+    const { start, end } = this.slice;
+    this.sliceParameters = this.parameters.subarray(start, end);
+    this.sliceGradients = this.gradients.subarray(start, end);
+    this.m = storedFloats(momentDtype, length, allocate);
+    this.v = storedFloats(momentDtype, length, allocate);
+    this.sliceAverage = averages ? allocate(length) : undefined;
+    this.sliceGroups = parameterGroups(specs, layout, padded)
+      .map((group) => ({
+        ...group,
+        start: Math.max(group.start, start) - start,
+        end: Math.min(group.end, end) - start,
+      }))
+      .filter((group) => group.start < group.end);
+    const frozen = frozenLayout(specs);
+    this.frozen = { layout: frozen, parameters: allocate(frozen.total) };
+    this.towerViews = Object.fromEntries(
+      specs.filter(({ name }) => name !== LOGIT_SCALE).map(({ name }) => [name, this.view(name)]),
+    );
     const { [LOGIT_SCALE]: _gradient, ...gradients } = layout.views(this.gradients);
     this.gradientViews = Object.fromEntries(
       Object.entries(gradients).map(([name, view]) => [gradientName(name), view]),
     );
   }
 
+  /** The values of a parameter, not a copy. */
+  view(name: string): Float32Array {
+    const { layout, parameters } = this.layout.has(name) ? this : this.frozen;
+    return layout.view(parameters, name);
+  }
+
   /** Initial weights and no moments. */
   initialize(seed: number): void {
     this.m.fill(0);
     this.v.fill(0);
-    initializeParameters(this.specs, this.layout, seed, this.parameters);
+    initializeParameters(this.specs, seed, (name) => this.view(name));
+    this.startAverage();
+  }
+
+  /** The average begins at the present weights. */
+  startAverage(): void {
+    this.sliceAverage?.set(this.sliceParameters);
   }
 
   /** ln s; the factor on the cosine similarities is exp of it. */

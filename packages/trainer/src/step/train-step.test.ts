@@ -67,7 +67,7 @@ async function trainSteps(engine: Engine, worldSize: number, micro: number, step
       const plan = { ...planned, keepsTapes: keepsTapes ?? planned.keepsTapes };
       const stepper = await TrainStep.create(
         { engine, group, state },
-        { config, plan, optimizer: { ...fixture.adamw, clipNorm: null }, maxLogitScale: 100 },
+        { config, plan, optimizer: { ...fixture.adamw, clipNorm: null, emaDecay: null }, maxLogitScale: 100, seed: 0 },
       );
       const rows = [plan.rank * plan.localBatch, (plan.rank + 1) * plan.localBatch] as const;
       const part = <T extends Uint8Array | Int32Array>(all: T): T =>
@@ -192,7 +192,7 @@ describe.each(ENGINES)('the train step on %s', (name) => {
     });
     const stepper = await TrainStep.create(
       { engine, group: group!, state },
-      { config, plan, optimizer: { ...fixture.adamw, clipNorm: null }, maxLogitScale: 100 },
+      { config, plan, optimizer: { ...fixture.adamw, clipNorm: null, emaDecay: null }, maxLogitScale: 100, seed: 0 },
     );
     await expect(stepper.run({ pixels, tokens }, 1e-3, 6, signal)).rejects.toMatchObject({
       code: 'loss_not_finite',

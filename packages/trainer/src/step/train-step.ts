@@ -26,8 +26,10 @@ export type StepPhase = 'encode' | 'communicate' | 'loss' | 'backward' | 'optimi
 export interface TrainStepOptions {
   readonly config: ModelConfig;
   readonly plan: RunPlan;
-  readonly optimizer: RunSpec['optimizer'];
+  readonly optimizer: Omit<RunSpec['optimizer'], 'layerDecay' | 'momentDtype'>;
   readonly maxLogitScale: number;
+  /** Of the run, for rounding. */
+  readonly seed: number;
 }
 
 export class TrainStep {
@@ -60,14 +62,14 @@ export class TrainStep {
     options: TrainStepOptions,
   ): Promise<TrainStep> {
     const { engine, group, state } = deps;
-    const { config, plan, optimizer } = options;
+    const { config, plan, optimizer, seed } = options;
     const towers = await compileTowerPasses(engine, state, { config, plan });
     const loss = await compileContrastiveLoss(engine, {
       localRows: plan.localBatch,
       globalRows: plan.globalBatch,
       dimension: config.embed_dim,
     });
-    const parameterUpdate = await compileUpdate(engine, state, optimizer);
+    const parameterUpdate = await compileUpdate(engine, state, { ...optimizer, seed });
     return new TrainStep(engine, group, state, options, towers, loss, parameterUpdate);
   }
 
