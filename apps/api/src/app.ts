@@ -1,6 +1,6 @@
 import { createControlPlane, createScheduler } from '@clipyard/control';
 import { migrate, openDatabase } from '@clipyard/db';
-import { resolveModelConfig } from '@clipyard/model';
+import { checkModel } from '@clipyard/model';
 import { MessageBus } from '@clipyard/queue';
 import { type Lifecycle, type Logger, newId } from '@clipyard/runtime';
 import type { Config } from './config.js';
@@ -30,7 +30,7 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
     await scheduler.start();
   }
   const server = buildServer(
-    { control, checkModel: resolveModelConfig, logger, newRequestId: () => newId('req') },
+    { control, checkModel, logger, newRequestId: () => newId('req') },
     { routes: config.role === 'scheduler' ? 'health' : 'all' },
   );
   lifecycle.add('server', () => server.close());

@@ -11,7 +11,7 @@ import {
 } from '@clipyard/contracts';
 import { type ControlPlane, createControlPlane } from '@clipyard/control';
 import { bootTestDatabase, type Database, openDatabase } from '@clipyard/db';
-import { resolveModelConfig } from '@clipyard/model';
+import { checkModel } from '@clipyard/model';
 import { MessageBus } from '@clipyard/queue';
 import { createLogger, Lifecycle, newId } from '@clipyard/runtime';
 import type { FastifyInstance } from 'fastify';
@@ -28,7 +28,7 @@ let url: string;
 
 function build(plane = control): FastifyInstance {
   const logger = createLogger({ name: 'api', destination: { write: (line) => logged.push(line) } });
-  const deps = { control: plane, checkModel: resolveModelConfig, logger, newRequestId: () => newId('req') };
+  const deps = { control: plane, checkModel, logger, newRequestId: () => newId('req') };
   return buildServer(deps, { heartbeatMs: HEARTBEAT_MS });
 }
 
@@ -257,7 +257,7 @@ describe('what is not valid is a problem document', () => {
   it('the secrets and the inside of an unexpected error stay in the log', async () => {
     const broken = buildServer({
       control: { ...control, getJob: () => Promise.reject(new Error('the password is hunter2')) },
-      checkModel: resolveModelConfig,
+      checkModel,
       logger: createLogger({ name: 'api', destination: { write: (line) => logged.push(line) } }),
       newRequestId: () => 'req-broken',
     });

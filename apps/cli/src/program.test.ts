@@ -87,3 +87,45 @@ describe('data', () => {
     });
   });
 });
+
+describe('tokenizer', () => {
+  it('shows the ids that CLIP gives a caption', async () => {
+    expect(await run('tokenizer', 'encode', 'A café 😀')).toBe(0);
+    const rows = terminal.lines.map((line) => line.trim().split(/\s+/));
+    expect(rows).toEqual([
+      ['ID', 'TEXT'],
+      ['49406', '<start_of_text>'],
+      ['320', 'a'],
+      ['15304', 'café'],
+      ['7334', '😀'],
+      ['49407', '<end_of_text>'],
+    ]);
+  });
+
+  it('trains on lines of text, and says what is left to do', async () => {
+    const captions = join(home, 'captions.txt');
+    await writeFile(captions, 'a red square\n\na RED circle\r\nred\n');
+    const out = join(home, 'tokens.txt');
+    expect(await run('tokenizer', 'train', '--data', captions, '--vocab', '520', '--out', out)).toBe(0);
+    expect(terminal.text).toMatch(/^520 tokens from 3 captions of 4 words: .*\nPut it below the data directory/);
+    expect(await run('tokenizer', 'train', '--data', captions, '--out', join(home, 'data', 't.txt'))).toBe(0);
+    expect(terminal.text).toMatch(/no more pairs, so it has not the 8192.*\n.*model.tokenizer: file:t.txt/);
+    terminal.lines.length = 0;
+    expect(await run('tokenizer', 'encode', '--tokenizer', 'file:t.txt', '--json', 'Red squares')).toBe(0);
+    expect((JSON.parse(terminal.text) as { ids: number[] }).ids.length).toBeGreaterThan(4);
+  });
+
+  it.each([
+    ['request_invalid', '--vocab', ['train', '--data', 'c.txt', '--out', 't.txt', '--vocab', '100']],
+    ['data_not_found', '--data', ['train', '--data', 'none.txt', '--out', 't.txt']],
+    ['request_invalid', '--data', ['train', '--data', 'pictures.zip', '--out', 't.txt']],
+    ['request_invalid', '--tokenizer', ['encode', '--tokenizer', 'gpt', 'a']],
+    ['data_not_found', '--tokenizer', ['encode', '--tokenizer', 'file:none.txt', 'a']],
+    ['request_invalid', '--context', ['encode', '--context', '1', 'a']],
+  ])('ends with %s that names %s', async (code, path, argv) => {
+    await expect(run('tokenizer', ...argv)).rejects.toMatchObject({
+      code,
+      fields: [{ path, remedy: expect.any(String) }],
+    });
+  });
+});

@@ -10,6 +10,7 @@ import { EXIT } from './exit-codes.js';
 const loadData = () => import('./commands/data.js');
 const loadEngines = () => import('./commands/engines.js');
 const loadParameters = () => import('./commands/parameters.js');
+const loadTokenizer = () => import('./commands/tokenizer.js');
 const loadUp = () => import('./commands/up.js');
 
 /** Runs one command line; resolves with the exit code. Throws coded errors. */
@@ -90,6 +91,7 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
     .option('--set <path=value>', 'change a field of the spec', collect, [])
     .option('--json', 'print JSON')
     .action(async (file, options) => finish(await (await loadParameters()).showParameters(context, file, options)));
+  tokenizerCommands(program.command('tokenizer').description('train tokenizers, show token ids'), context, finish);
   engineCommands(program.command('engines').description('list and build the compute engines'), context, finish);
   program
     .command('up')
@@ -143,6 +145,31 @@ function dataCommands(data: Command, context: Context, finish: (code: number) =>
     .option('--image-size <pixels>', 'side that pictures are decoded to', wholeNumber, 64)
     .option('--json', 'print JSON')
     .action(async (files, options) => finish(await (await loadData()).inspectData(context, files, options)));
+}
+
+function tokenizerCommands(tokenizer: Command, context: Context, finish: (code: number) => void): void {
+  tokenizer
+    .command('train')
+    .description('learn a byte-pair vocabulary from captions; a run spec names it as model.tokenizer: file:<path>')
+    .requiredOption(
+      '--data <files...>',
+      'text files with a caption a line, a run spec (its training data), or shards or tables relative to the data directory',
+    )
+    .requiredOption('--out <file>', 'file to write, packed when it ends with .gz; below the data directory')
+    .option('--vocab <n>', 'tokens, special ones included', wholeNumber, 8192)
+    .option('--limit <n>', 'read at most so many captions', wholeNumber)
+    .option('--json', 'print JSON')
+    .action(async (options) => finish(await (await loadTokenizer()).trainTokenizer(context, options)));
+  tokenizer
+    .command('encode')
+    .description('show the token ids of captions')
+    .argument('<captions...>', 'captions')
+    .option('--tokenizer <name>', '`clip`, or file:<path>', 'clip')
+    .option('--context <n>', 'length of a row', wholeNumber, 77)
+    .option('--json', 'print JSON, one line a caption')
+    .action(async (captions, options) =>
+      finish(await (await loadTokenizer()).encodeCaptions(context, captions, options)),
+    );
 }
 
 function collect(value: string, before: string[]): string[] {

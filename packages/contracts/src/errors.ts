@@ -27,6 +27,13 @@ export const ERRORS = {
   },
   preset_unknown: { status: 422, retryable: false, fault: 'user', title: 'There is no such model preset' },
   model_config_invalid: { status: 422, retryable: false, fault: 'user', title: 'The model config is not valid' },
+  tokenizer_invalid: { status: 422, retryable: false, fault: 'user', title: 'A byte-pair vocabulary is not valid' },
+  tokenizer_unfit: {
+    status: 422,
+    retryable: false,
+    fault: 'user',
+    title: "The tokenizer does not fit the model's vocabulary",
+  },
   batch_not_divisible: {
     status: 422,
     retryable: false,

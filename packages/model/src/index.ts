@@ -1,4 +1,14 @@
 export { type FineTuning, fineTune, runParameters } from './fine-tuning.js';
+export { BpeTokenizer } from './bpe/bpe-tokenizer.js';
+export { BpeVocabulary, MAX_BPE_VOCABULARY, mergeCount, vocabularySize } from './bpe/bpe-vocabulary.js';
+export { type TrainBpeOptions, type TrainBpeProgress, type TrainedBpe, trainBpe } from './bpe/train-bpe.js';
+export {
+  formatVocabulary,
+  MAX_VOCABULARY_BYTES,
+  type ParseVocabularyOptions,
+  parseVocabulary,
+} from './bpe/vocabulary-file.js';
+export { clipTokenizer, loadTokenizer, serializedTokenizerSchema } from './load-tokenizer.js';
 export { type ModelConfig, parseModelConfig } from './model-config.js';
 export {
   frozenLayout,
@@ -12,6 +22,7 @@ export {
 } from './parameters.js';
 export { presetNames, resolveModelConfig } from './presets.js';
 export type { SerializedTokenizer, Tokenizer } from './tokenizer.js';
+export { checkModel } from './tokenizer-fit.js';
 export {
   encodeImage,
   encodeText,
@@ -20,4 +31,4 @@ export {
   type Parameters,
   projectImage,
 } from './towers.js';
-export { buildWordTokenizer, loadTokenizer, WordTokenizer } from './word-tokenizer.js';
+export { buildWordTokenizer, WordTokenizer } from './word-tokenizer.js';

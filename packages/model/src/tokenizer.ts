@@ -1,4 +1,4 @@
-/** Turns captions into token rows. Implementations: a word-level one for small vocabularies; the byte-pair one will follow. */
+/** Turns captions into token rows. */
 export interface Tokenizer {
   readonly vocabSize: number;
   readonly contextLength: number;
@@ -8,9 +8,12 @@ export interface Tokenizer {
   serialize(): SerializedTokenizer;
 }
 
-export interface SerializedTokenizer {
-  readonly type: 'word';
+export type SerializedTokenizer = {
   readonly vocabSize: number;
   readonly contextLength: number;
-  readonly words: readonly string[];
-}
+} & (
+  | { readonly type: 'word'; readonly words: readonly string[] }
+  /** CLIP's own vocabulary, which comes with the release. */
+  | { readonly type: 'clip'; readonly mergesSha256: string }
+  | { readonly type: 'bpe'; readonly merges: readonly string[] }
+);

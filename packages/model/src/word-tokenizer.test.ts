@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { buildWordTokenizer, loadTokenizer } from './word-tokenizer.js';
+import { loadTokenizer } from './load-tokenizer.js';
+import { buildWordTokenizer } from './word-tokenizer.js';
 
 async function* captions(list: string[]) {
   yield* list;

@@ -36,7 +36,7 @@ export class WordTokenizer implements Tokenizer {
     return row;
   }
 
-  serialize(): SerializedTokenizer {
+  serialize(): Extract<SerializedTokenizer, { type: 'word' }> {
     return { type: 'word', vocabSize: this.vocabSize, contextLength: this.contextLength, words: this.words };
   }
 }
@@ -65,8 +65,4 @@ export async function buildWordTokenizer(
     .sort(([a, countA], [b, countB]) => countB - countA || (a < b ? -1 : 1))
     .map(([word]) => word);
   return new WordTokenizer(words.slice(0, vocabSize - RESERVED), { vocabSize, contextLength });
-}
-
-export function loadTokenizer(serialized: SerializedTokenizer): Tokenizer {
-  return new WordTokenizer(serialized.words, serialized);
 }

@@ -1,28 +1,25 @@
 import { ClipyardError, type RankStart } from '@clipyard/contracts';
 import { type BadSample, BatchLoader, CLIP_PIXEL_STATISTICS, type Dataset, openDataset, Sampler } from '@clipyard/data';
 import {
-  buildWordTokenizer,
+  checkModel,
   type ModelConfig,
   type ParameterSpec,
   parameterLayout,
-  resolveModelConfig,
   runParameters,
   type Tokenizer,
 } from '@clipyard/model';
 import { modelHashOf } from './checkpoint/checkpoint-format.js';
+import { checkSameTokenizer } from './checkpoint/saved-tokenizer.js';
 import { Evaluator } from './evaluation/evaluator.js';
-import { initialTokenizer } from './interchange/initial-tokenizer.js';
 import { openInitialWeights } from './interchange/initial-weights.js';
 import type { WeightSource } from './interchange/weight-source.js';
 import { AveragedWeights } from './step/averaged-weights.js';
 import { planRun, type RunPlan } from './step/run-plan.js';
 import { TrainState } from './step/train-state.js';
 import { TrainStep } from './step/train-step.js';
+import { runTokenizer } from './tokenizer/run-tokenizer.js';
 import type { TrainDeps } from './train-deps.js';
 import type { TrainLog } from './train-log.js';
-
-/** Captions that the vocabulary is counted from at most. */
-const VOCABULARY_CAPTIONS = 200_000;
 
 /** Batches that are read ahead of the step at hand. */
 const PREFETCH_STEPS = 2;
@@ -56,7 +53,7 @@ export async function openRun(
 ): Promise<RunParts> {
   const { engine, group, store, log } = deps;
   const { spec } = start;
-  const config = resolveModelConfig(spec.model);
+  const config = checkModel(spec.model);
   const specs = runParameters(spec, config);
   const layout = parameterLayout(specs);
   const modelHash = modelHashOf(specs);
@@ -74,12 +71,15 @@ export async function openRun(
   });
   const evalData =
     spec.data.eval === undefined ? undefined : await openDataset(spec.data.eval, { ...places, field: 'data.eval' });
-  const { vocab_size: vocabSize, context_length: contextLength } = config.text_cfg;
   let source: Promise<WeightSource | undefined> | undefined;
   const openSource = () => (source ??= openInitialWeights(store, start, NEVER));
-  const tokenizer =
-    (await initialTokenizer({ store, log, openSource }, start, config, NEVER)) ??
-    (await buildWordTokenizer(trainData.captions({ limit: VOCABULARY_CAPTIONS }), { vocabSize, contextLength }));
+  const tokenizer = await runTokenizer(
+    { store, log, openSource },
+    start,
+    { config, trainData, dataDir: start.dataDir },
+    NEVER,
+  );
+  await checkSameTokenizer(group, tokenizer, NEVER);
   const plan = planRun(spec, trainData.size, { rank: start.rank, worldSize: start.worldSize, device: engine.device });
 
   const { emaDecay, momentDtype } = spec.optimizer;
@@ -119,7 +119,7 @@ export async function openRun(
       globalBatch: plan.globalBatch,
       worldSize: plan.worldSize,
       rank: plan.rank,
-      contextLength,
+      contextLength: config.text_cfg.context_length,
       prefetch: PREFETCH_STEPS,
       maxBadFraction: 'maxBadFraction' in spec.data.train ? spec.data.train.maxBadFraction : 0,
       seed: spec.seed,

@@ -281,6 +281,26 @@ describe('a run', () => {
     }
   });
 
+  it('goes on with the tokenizer of its checkpoint when the vocabulary file has changed or is gone', async () => {
+    const path = join(directory, 'v.txt');
+    const vocabulary = '#version: 0.2\nr e\nre d</w>\na n\nl e\nc i\no f</w>';
+    const config = SPEC.model.config as { text_cfg: object };
+    const model = {
+      config: { ...config, text_cfg: { ...config.text_cfg, vocab_size: 520 } },
+      tokenizer: 'file:v.txt',
+    } as const;
+    await writeFile(path, vocabulary);
+    await run('a', { spec: { model } });
+    const { checkpoints } = await run('b', { spec: { model }, stopAtCheckpoint: 4 });
+    await writeFile(path, vocabulary.replace('r e', 'e d'));
+    await run('b', { spec: { model }, resume: checkpoints.filter(({ step }) => step === 4) });
+    expectBitwise(await weights('a', 12), await weights('b', 12));
+    await rm(path);
+    await run('b', { spec: { model }, resume: checkpoints });
+    const { type, merges } = JSON.parse(new TextDecoder().decode(await file('b', 12, 'tokenizer.json')));
+    expect({ type, merges }).toEqual({ type: 'bpe', merges: vocabulary.split('\n').slice(1) });
+  });
+
   it.each([
     [1, 2],
     [2, 1],

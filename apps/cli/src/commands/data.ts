@@ -1,7 +1,7 @@
-import { join, relative, resolve } from 'node:path';
-import { type DataSource, dataSourceSchema, fieldError } from '@clipyard/contracts';
+import { join, resolve } from 'node:path';
 import { type Dataset, inspectDataset, loadPackRecipe, openDataset, type PackResult, packRecipe } from '@clipyard/data';
 import type { Context } from '../context.js';
+import { dataSourceOf, nameInSpec } from '../data/data-source.js';
 import { pictureFolderRecipe } from '../data/picture-folder.js';
 import { EXIT } from '../exit-codes.js';
 import { formatBytes, formatCount } from '../output/format.js';
@@ -107,33 +107,14 @@ export async function inspectData(
 async function open(context: Context, urls: readonly string[], options: OpenCommandOptions): Promise<Dataset> {
   const { config, signal } = context;
   const dataDir = config.up.dataDir;
-  const source = sourceOf(urls.map((url) => nameInSpec(context, url)));
+  const source = dataSourceOf(
+    urls.map((url) => nameInSpec(context, url)),
+    { path: 'files', remedy: 'Name shards such as emoji/train-{00000..00008}.tar, tables, or `shapes`.' },
+  );
   return await openDataset(source, {
     dataDir,
     cacheDir: join(config.home, 'cache'),
     imageSize: options.imageSize ?? 64,
     signal,
-  });
-}
-
-/** How a run spec names a file: relative to the data directory. A path relative to here that leads there is taken too. */
-function nameInSpec({ config }: Context, url: string): string {
-  const name = relative(config.up.dataDir, resolve(url));
-  return name === '' || name.startsWith('..') ? url : name;
-}
-
-function sourceOf(urls: readonly string[]): DataSource {
-  const [first = ''] = urls;
-  if (urls.length === 1 && (first === 'shapes' || first === 'synthetic'))
-    return dataSourceSchema.parse({ type: first });
-  if (urls.every((url) => url.endsWith('.tar'))) return dataSourceSchema.parse({ type: 'webdataset', urls });
-  if (urls.every((url) => /\.(csv|tsv)$/.test(url))) {
-    return dataSourceSchema.parse({ type: 'csv', urls, separator: first.endsWith('.csv') ? ',' : '\t' });
-  }
-  throw fieldError('request_invalid', {
-    path: 'files',
-    message: 'are neither all .tar shards nor all .csv or .tsv tables',
-    value: urls.join(' '),
-    remedy: 'Name shards such as emoji/train-{00000..00008}.tar, tables, or `shapes`.',
   });
 }

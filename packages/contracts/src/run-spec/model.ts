@@ -17,9 +17,20 @@ export const modelSchema = z
         "Weights to start from. `job:<id>@<step>`: a checkpoint of another job, without the step its newest one when this job is submitted. `file:<path>`: safetensors with open_clip's names below the data directory, a file or a directory with its `open_clip_config.json`; the same on every node. Default: initial weights",
       ),
     tokenizer: z
-      .enum(['word'])
+      .union(
+        [
+          z.enum(['word', 'clip']),
+          z
+            .string()
+            .max(2048)
+            .regex(/^file:./),
+        ],
+        'must be `word`, `clip` or `file:` and the path of a byte-pair vocabulary',
+      )
       .default('word')
-      .describe('`word`: one token a word, the vocabulary counted from the training captions'),
+      .describe(
+        "`word`: one token a word, the vocabulary counted from the training captions; `clip`: CLIP's byte-pair encoding, 49,408 tokens, as open_clip has it; `file:<path>`: a byte-pair vocabulary of your own, as `clipyard tokenizer train` writes it, relative to the data directory",
+      ),
     lock: z
       .strictObject({
         image: z.boolean().default(false).describe('Image tower'),

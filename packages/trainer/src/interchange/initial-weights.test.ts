@@ -115,7 +115,7 @@ describe('a run that starts from weights', () => {
       expect(distance(weights.get(name)!, data as Float32Array), name).toBeLessThan(1e-6);
     }
     expect(said).toContain('info: Starting from the weights of');
-    expect(said).toContain('warn: model.init: there is no tokenizer.json of words');
+    expect(said).toContain('warn: model.init: there is no tokenizer of ours');
   });
 
   it('of a checkpoint goes on from it, with its vocabulary, and trains', async () => {
