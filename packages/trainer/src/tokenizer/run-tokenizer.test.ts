@@ -1,5 +1,11 @@
 import { parseRunSpec } from '@clipyard/contracts';
-import { BpeTokenizer, BpeVocabulary, parseModelConfig, type SerializedTokenizer, WordTokenizer } from '@clipyard/model';
+import {
+  BpeTokenizer,
+  BpeVocabulary,
+  parseModelConfig,
+  type SerializedTokenizer,
+  WordTokenizer,
+} from '@clipyard/model';
 import { openBlobStore } from '@clipyard/storage';
 import { describe, expect, it } from 'vitest';
 import type { WeightSource } from '../interchange/weight-source.js';
@@ -84,6 +90,8 @@ describe('a run that starts from weights', () => {
   });
 
   it('ends on a saved tokenizer that cannot be', async () => {
-    await expect(tokenizerOf({ ...bpe, merges: ['x', 'y'] }, 'word')).rejects.toMatchObject({ code: 'tokenizer_invalid' });
+    await expect(tokenizerOf({ ...bpe, merges: ['x', 'y'] }, 'word')).rejects.toMatchObject({
+      code: 'tokenizer_invalid',
+    });
   });
 });
