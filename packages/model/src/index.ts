@@ -1,4 +1,3 @@
-export { type FineTuning, fineTune, runParameters } from './fine-tuning.js';
 export { BpeTokenizer } from './bpe/bpe-tokenizer.js';
 export { BpeVocabulary, MAX_BPE_VOCABULARY, mergeCount, vocabularySize } from './bpe/bpe-vocabulary.js';
 export { type TrainBpeOptions, type TrainBpeProgress, type TrainedBpe, trainBpe } from './bpe/train-bpe.js';
@@ -8,6 +7,7 @@ export {
   type ParseVocabularyOptions,
   parseVocabulary,
 } from './bpe/vocabulary-file.js';
+export { type FineTuning, fineTune, runParameters } from './fine-tuning.js';
 export { clipTokenizer, loadTokenizer, serializedTokenizerSchema } from './load-tokenizer.js';
 export { type ModelConfig, parseModelConfig } from './model-config.js';
 export {
