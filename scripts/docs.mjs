@@ -6,9 +6,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ERRORS, LIMITS, METRICS, runSpecSchema } from '@clipyard/contracts';
+import { ERRORS, LIMITS, METRICS, parameterSchema, runSpecSchema, sweepSpecSchema } from '@clipyard/contracts';
 import { constantLimits } from './limit-constants.mjs';
-import { renderFields } from './schema-table.mjs';
+import { renderFields, renderUnion } from './schema-table.mjs';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const NOTE = 'Made from the sources by `node scripts/docs.mjs`; edit those, not this page.';
@@ -17,6 +17,7 @@ const NOTE = 'Made from the sources by `node scripts/docs.mjs`; edit those, not 
 export function renderReference() {
   return {
     'docs/reference/run-spec.md': runSpecPage(),
+    'docs/reference/sweep-spec.md': sweepSpecPage(),
     'docs/reference/errors.md': errorsPage(),
     'docs/reference/limits.md': limitsPage(
       readFileSync(join(ROOT, 'packages/contracts/src/limits.ts'), 'utf8'),
@@ -47,6 +48,34 @@ function runSpecPage() {
     '`data.eval` present when `evaluate.tasks` is not empty.',
     '',
     ...renderFields(runSpecSchema.toJSONSchema({ io: 'input' })),
+  ]);
+}
+
+function sweepSpecPage() {
+  return page('Sweep spec, version 1', [
+    'A search for the best values of some fields of a [run spec](run-spec.md); the [guide](../guides/sweeps.md) tells how to',
+    'use it. It is JSON over REST; the CLI and the examples also read YAML. The smallest spec:',
+    '',
+    '```yaml',
+    'version: 1',
+    'name: rates',
+    'base: shapes.yaml',
+    'parameters: { optimizer.lr: { type: logUniform, min: 1.0e-4, max: 1.0e-2 } }',
+    'search: { type: random, trials: 8 }',
+    'objective: { metric: loss, goal: min }',
+    '```',
+    '',
+    'Across fields: with `search.type: grid` every range has `points`, else none has; no path of `parameters` lies within',
+    'another; with `halving` the duration is not searched, `halving.first` is in its unit and at most 1/eta of it; metrics named',
+    '`eval/…` need `evaluate.tasks` in the base; at most 1,000 trials. Every trial must be a valid run spec.',
+    '',
+    ...renderFields(sweepSpecSchema.toJSONSchema({ io: 'input' })),
+    '',
+    '## Values of `parameters`',
+    '',
+    'A field each, by its dotted path. Drawn and grid values of `uniform` and `logUniform` have four significant digits.',
+    '',
+    ...renderUnion(parameterSchema.toJSONSchema({ io: 'input' })),
   ]);
 }
 

@@ -3,7 +3,8 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseRunSpec } from '@clipyard/contracts';
+import { parseRunSpec, parseSweepSpec } from '@clipyard/contracts';
+import { planTrials } from '@clipyard/control';
 import { describe, expect, test } from 'vitest';
 import { limitsPage, renderReference } from './docs.mjs';
 import { constantLimits } from './limit-constants.mjs';
@@ -46,6 +47,7 @@ describe('generated reference pages', () => {
   });
 });
 
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 const pages = ['README.md', ...markdownFiles('docs'), ...markdownFiles('examples')];
 
 describe('examples', () => {
@@ -60,13 +62,20 @@ describe('examples', () => {
       .map((body, index): [string, string] => [`${file} #${index + 1}`, body]);
   });
 
-  test.each(specs)('the run spec of %s is valid', (_, body) => {
+  const isSweep = (body: string) => /^parameters:/m.test(body);
+
+  test.each(specs.filter(([, body]) => !isSweep(body)))('the run spec of %s is valid', (_, body) => {
     expect(parseRunSpec(parse(body)).version).toBe(1);
+  });
+
+  test.each(specs.filter(([, body]) => isSweep(body)))('the sweep spec of %s is valid, trial by trial', (_, body) => {
+    const spec = parse(body) as { base: unknown };
+    const base = typeof spec.base === 'string' ? parse(read(`examples/${spec.base}`)) : spec.base;
+    expect(planTrials(parseSweepSpec({ ...spec, base })).length).toBeGreaterThan(1);
   });
 });
 
 describe('reference pages written by hand', () => {
-  const read = (path: string): string => readFileSync(join(root, path), 'utf8');
   const all = (text: string, pattern: RegExp): string[] =>
     [...new Set([...text.matchAll(pattern)].map((match) => match.slice(1).join(' ')))].sort();
   const firstCells = (page: string, pattern: RegExp): string[] => all(read(page), pattern);
@@ -91,14 +100,14 @@ describe('reference pages written by hand', () => {
   });
 
   test('cli.md lists exactly the commands of the CLI', () => {
-    const source = read('apps/cli/src/program.ts');
+    const source = read('apps/cli/src/program.ts') + read('apps/cli/src/sweep-program.ts');
     const groups = all(source, /\w+Commands\(program\s*\.command\('(\w+)'\)/g);
     const commands = all(source, /\bprogram\s*\.command\('(\w+)'\)/g).filter((name) => !groups.includes(name));
     const nested = groups.flatMap((group) =>
-      all(source, new RegExp(`\\b${group}\\s*\\.command\\('(\\w+)'\\)`, 'g')).map((name) => `${group} ${name}`),
+      all(source, new RegExp(`\\b${group}\\s*\\.command\\('([\\w-]+)'\\)`, 'g')).map((name) => `${group} ${name}`),
     );
     expect(commands.length).toBeGreaterThan(0);
-    const listed = firstCells('docs/reference/cli.md', /^\| `([a-z]+(?: [a-z]+)?)[^`]*`/gm);
+    const listed = firstCells('docs/reference/cli.md', /^\| `([a-z]+(?: [a-z-]+)?)[^`]*`/gm);
     expect(listed).toEqual([...commands, ...nested].sort());
   });
 });

@@ -11,6 +11,13 @@ export function renderFields(schema) {
   ];
 }
 
+/**
+ * The variants of a union as a table each.
+ * @param {Record<string, any>} schema
+ * @returns {string[]} lines
+ */
+export const renderUnion = (schema) => unionTables(variantsOf(schema));
+
 /** The sections of a property that holds objects; a union that was rendered before is only referred to. */
 function sections(path, schema, rendered) {
   const target = schema.type === 'array' && schema.items ? schema.items : schema;
@@ -22,6 +29,8 @@ function sections(path, schema, rendered) {
     ...(schema.description === undefined ? [] : [`${schema.description}.`, '']),
   ];
   const variants = variantsOf(target);
+  // An object or null: its own fields.
+  if (variants.length === 1) return sections(path, { ...variants[0], description: schema.description }, rendered);
   if (variants.length > 0) {
     const key = JSON.stringify(variants);
     const before = rendered.get(key);
@@ -82,6 +91,7 @@ const cell = (text) => text.replaceAll('|', '\\|');
 
 function typeOf(schema) {
   if (schema.const !== undefined) return code(schema.const);
+  if (Object.keys(schema).length === 0) return 'anything';
   if (schema.enum !== undefined) return schema.enum.map(code).join(', ');
   if (isSection(schema) || variantsOf(schema).length > 0) return 'object, see below';
   const union = schema.anyOf ?? schema.oneOf;
@@ -114,7 +124,8 @@ function range(min, max, unit) {
 
 function bounds(schema) {
   const parts = [];
-  if (schema.minimum !== undefined) parts.push(`>= ${number(schema.minimum)}`);
+  if (schema.minimum !== undefined && schema.minimum > Number.MIN_SAFE_INTEGER)
+    parts.push(`>= ${number(schema.minimum)}`);
   if (schema.exclusiveMinimum !== undefined) parts.push(`> ${number(schema.exclusiveMinimum)}`);
   if (schema.maximum !== undefined && schema.maximum < Number.MAX_SAFE_INTEGER)
     parts.push(`<= ${number(schema.maximum)}`);

@@ -8,6 +8,7 @@ import { eventRoutes } from './routes/events.js';
 import { healthRoutes } from './routes/health.js';
 import { jobRoutes } from './routes/jobs.js';
 import { nodeRoutes } from './routes/nodes.js';
+import { sweepRoutes } from './routes/sweeps.js';
 
 export interface ServerDeps {
   readonly control: ControlPlane;
@@ -49,6 +50,7 @@ export function buildServer(deps: ServerDeps, options: ServerOptions = {}): Fast
   if (options.routes !== 'health') {
     jobRoutes(server, deps);
     nodeRoutes(server, deps);
+    sweepRoutes(server, deps);
     eventRoutes(
       server,
       { control: deps.control, draining: draining.signal },

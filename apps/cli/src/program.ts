@@ -1,10 +1,12 @@
 import { JOB_STATES } from '@clipyard/contracts';
-import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
+import { collect, wholeNumber } from './arguments.js';
 import { act, ps, submit, watch } from './commands/jobs.js';
 import { logs } from './commands/logs.js';
 import { nodes } from './commands/nodes.js';
 import type { Context } from './context.js';
 import { EXIT } from './exit-codes.js';
+import { sweepCommands } from './sweep-program.js';
 
 // Loaded when asked for: the decoder of pictures, the engines and the database would double the start of all other commands.
 const loadData = () => import('./commands/data.js');
@@ -83,6 +85,7 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
   server(program.command('nodes'))
     .description('list nodes and their slots')
     .action(async (options) => finish(await nodes(context, options)));
+  sweepCommands(program.command('sweep').description('search for hyper-parameters'), server, context, finish);
   dataCommands(program.command('data').description('pack, index and inspect data sets'), context, finish);
   program
     .command('parameters')
@@ -170,13 +173,4 @@ function tokenizerCommands(tokenizer: Command, context: Context, finish: (code: 
     .action(async (captions, options) =>
       finish(await (await loadTokenizer()).encodeCaptions(context, captions, options)),
     );
-}
-
-function collect(value: string, before: string[]): string[] {
-  return [...before, value];
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
-  return Number(text);
 }

@@ -253,6 +253,67 @@ describe('the command', () => {
   });
 });
 
+describe('the sweep command', () => {
+  const sweep = async (...argv: string[]) => {
+    const terminal = new TextTerminal();
+    return { code: await runProgram(['sweep', ...argv], { config, terminal, signal: never }), terminal };
+  };
+  const sweepSpec = {
+    version: 1,
+    name: 'rates',
+    base: 'base.json',
+    parameters: { 'optimizer.lr': { type: 'logUniform', min: 1e-4, max: 1e-2, points: 2 } },
+    search: { type: 'grid' },
+    objective: { metric: 'loss', goal: 'min' },
+    maxConcurrent: 2,
+  };
+
+  it('submits a file, watches it to its end, shows and exports its trials, and scales the best one up', async () => {
+    const { name: _, ...base } = spec({
+      duration: { steps: 10 },
+      evaluate: {},
+      resources: { world: { min: 1, max: 1 } },
+    });
+    await writeFile(join(home, 'base.json'), JSON.stringify(base));
+    await writeFile(join(home, 'sweep.json'), JSON.stringify(sweepSpec));
+    const { code, terminal } = await sweep('submit', join(home, 'sweep.json'), '--watch');
+    expect(code).toBe(0);
+    expect(terminal.text).toMatch(
+      /^submitted sweep-\w+\n.*trial \d succeeded: optimizer.lr=0.0001, step 10: loss \d.*state +succeeded/s,
+    );
+    const id = terminal.lines[0]!.split(' ')[1]!;
+    expect((await sweep('ls')).terminal.text).toMatch(new RegExp(`${id} +rates +succeeded +2 succeeded +loss`));
+    const shown = JSON.parse((await sweep('show', id, '--json')).terminal.text);
+    expect(shown).toMatchObject({ state: 'succeeded', trials: [{ step: 10 }, { values: { 'optimizer.lr': 0.01 } }] });
+    expect((await sweep('export', id, '--format', 'csv')).terminal.lines).toHaveLength(3);
+    const scaled = await sweep('scale-up', id, '--preset', 'ViT-B-32', '--batch', '1024', '--set', 'seed=7');
+    expect(scaled.terminal.text).toMatch(
+      /^# model.preset: ViT-B-32.*\n# seed=7: as given\n.*\n {2}preset: ViT-B-32\n/s,
+    );
+    await expect(sweep('scale-up', id, '--preset', 'none')).rejects.toMatchObject({ code: 'preset_unknown' });
+    const jobs = await stack.client.list({ label: `sweep=${id}` });
+    expect(jobs.items.map((job) => job.name).sort()).toEqual(['rates-0', 'rates-1']);
+  });
+
+  it('pauses, resumes and cancels, with 1 as the exit code of watching what was cancelled', async () => {
+    await writeFile(join(home, 'sweep.json'), JSON.stringify(sweepSpec));
+    const submitted = await sweep('submit', join(home, 'sweep.json'), '--set', 'base.duration.steps=100000', '--json');
+    const { id } = JSON.parse(submitted.terminal.text) as { id: string };
+    for (const [action, state] of [
+      ['pause', 'paused'],
+      ['resume', 'running'],
+      ['cancel', 'cancelled'],
+    ] as const)
+      expect((await sweep(action, id)).terminal.text).toBe(`${id} ${state}`);
+    expect((await sweep('watch', id)).code).toBe(1);
+    await expect(sweep('cancel', id)).rejects.toMatchObject({ code: 'sweep_state_conflict' });
+    await expect(sweep('show', 'sweep-none')).rejects.toMatchObject({ code: 'sweep_not_found' });
+    await eventually('its jobs end', async () =>
+      (await stack.client.list({ label: `sweep=${id}` })).items.every((job) => job.state === 'cancelled'),
+    );
+  });
+});
+
 describe('bad input', () => {
   const changes: [string, string, Record<string, unknown>, string][] = [
     ['an unknown preset', 'preset_unknown', { model: { preset: 'clip-huge' } }, 'model.preset'],

@@ -3,7 +3,6 @@ import {
   type Attempt,
   attemptSchema,
   type Checkpoint,
-  ClipyardError,
   checkpointSchema,
   type Health,
   healthSchema,
@@ -21,6 +20,8 @@ import {
   type Page,
 } from '@clipyard/contracts';
 import { eventStream } from './event-stream.js';
+import { type Call, Reader } from './reader.js';
+import { SweepCalls } from './sweep-calls.js';
 import { Transport } from './transport.js';
 
 export interface ClientOptions {
@@ -36,25 +37,21 @@ export interface ClientOptions {
   readonly streamGiveUpMs?: number;
 }
 
-interface Call {
-  readonly signal?: AbortSignal;
-}
-
-interface Schema<T> {
-  safeParse(value: unknown): { success: true; data: T } | { success: false; error: Error };
-}
-
 /**
  * The REST API, `/v1`, as typed calls. Every call throws the server's coded error with its fields, `server_unreachable`
  * when no server answers (after retries, where repeating does no harm), or the reason of an aborted signal.
  */
 export class Client {
   readonly #transport: Transport;
+  readonly #reader: Reader;
+  readonly sweeps: SweepCalls;
   readonly #streamGiveUpMs: number;
 
   constructor(deps: { fetch?: typeof fetch }, options: ClientOptions) {
     const { url, timeoutMs = 30_000, attempts = 4, retryDelayMs = 200, streamGiveUpMs = 60_000 } = options;
     this.#transport = new Transport({ fetch: deps.fetch ?? fetch }, { url, timeoutMs, attempts, retryDelayMs });
+    this.#reader = new Reader(this.#transport);
+    this.sweeps = new SweepCalls(this.#reader);
     this.#streamGiveUpMs = streamGiveUpMs;
   }
 
@@ -63,17 +60,9 @@ export class Client {
   }
 
   /** Submits a run spec (as written, defaults left out); a repeat with the same key gives the first job. */
-  async submit(spec: unknown, options: Call & { idempotencyKey?: string } = {}): Promise<Job> {
-    const { idempotencyKey = randomUUID(), signal } = options;
-    const headers = { 'idempotency-key': idempotencyKey };
-    const answer = await this.#transport.request('/v1/jobs', {
-      method: 'POST',
-      body: spec,
-      headers,
-      repeatable: true,
-      signal,
-    });
-    return this.#read(jobSchema, answer.body);
+  submit(spec: unknown, options: Call & { idempotencyKey?: string } = {}): Promise<Job> {
+    const { idempotencyKey = randomUUID(), ...call } = options;
+    return this.#reader.create(jobSchema, '/v1/jobs', spec, { idempotencyKey, ...call });
   }
 
   /** Jobs, newest first. */
@@ -81,30 +70,30 @@ export class Client {
     query: { state?: JobState; label?: string; cursor?: string; limit?: number } = {},
     options: Call = {},
   ): Promise<Page<Job>> {
-    return this.#page(jobSchema, '/v1/jobs', query, options);
+    return this.#reader.page(jobSchema, '/v1/jobs', query, options);
   }
 
   get(jobId: string, options: Call = {}): Promise<Job> {
-    return this.#get(jobSchema, this.#job(jobId), {}, options);
+    return this.#reader.get(jobSchema, this.#job(jobId), {}, options);
   }
 
   /** Not repeated on a failure: the second call would find the job already cancelled. */
   cancel(jobId: string, options: Call = {}): Promise<Job> {
-    return this.#act(jobId, 'cancel', options);
+    return this.#reader.act(jobSchema, `${this.#job(jobId)}/cancel`, options);
   }
 
   /** Stops it with a checkpoint: `pausing`, then `paused`. Not repeated, as `cancel`. */
   pause(jobId: string, options: Call = {}): Promise<Job> {
-    return this.#act(jobId, 'pause', options);
+    return this.#reader.act(jobSchema, `${this.#job(jobId)}/pause`, options);
   }
 
   /** Queues a paused job again. Not repeated, as `cancel`. */
   resume(jobId: string, options: Call = {}): Promise<Job> {
-    return this.#act(jobId, 'resume', options);
+    return this.#reader.act(jobSchema, `${this.#job(jobId)}/resume`, options);
   }
 
   attempts(jobId: string, options: Call = {}): Promise<readonly Attempt[]> {
-    return this.#items(attemptSchema, `${this.#job(jobId)}/attempts`, {}, options);
+    return this.#reader.items(attemptSchema, `${this.#job(jobId)}/attempts`, {}, options);
   }
 
   metrics(
@@ -112,7 +101,7 @@ export class Client {
     query: { name?: string; afterStep?: number; limit?: number } = {},
     options: Call = {},
   ): Promise<readonly MetricPoint[]> {
-    return this.#items(metricPointSchema, `${this.#job(jobId)}/metrics`, query, options);
+    return this.#reader.items(metricPointSchema, `${this.#job(jobId)}/metrics`, query, options);
   }
 
   logs(
@@ -120,25 +109,24 @@ export class Client {
     query: { level?: LogLevel; rank?: number; cursor?: string; limit?: number } = {},
     options: Call = {},
   ): Promise<Page<LogLine>> {
-    return this.#page(logLineSchema, `${this.#job(jobId)}/logs`, query, options);
+    return this.#reader.page(logLineSchema, `${this.#job(jobId)}/logs`, query, options);
   }
 
   checkpoints(jobId: string, options: Call = {}): Promise<readonly Checkpoint[]> {
-    return this.#items(checkpointSchema, `${this.#job(jobId)}/checkpoints`, {}, options);
+    return this.#reader.items(checkpointSchema, `${this.#job(jobId)}/checkpoints`, {}, options);
   }
 
   checkpoint(checkpointId: string, options: Call = {}): Promise<Checkpoint> {
-    return this.#get(checkpointSchema, `/v1/checkpoints/${encodeURIComponent(checkpointId)}`, {}, options);
+    return this.#reader.get(checkpointSchema, `/v1/checkpoints/${encodeURIComponent(checkpointId)}`, {}, options);
   }
 
   nodes(options: Call = {}): Promise<readonly Node[]> {
-    return this.#items(nodeSchema, '/v1/nodes', {}, options);
+    return this.#reader.items(nodeSchema, '/v1/nodes', {}, options);
   }
 
   /** Whether the server and the stores it needs are ready for work; not ready is an answer, not an error. */
-  async health(options: Call = {}): Promise<Health> {
-    const answer = await this.#transport.request('/readyz', { accept: [503], repeatable: true, ...options });
-    return this.#read(healthSchema, answer.body);
+  health(options: Call = {}): Promise<Health> {
+    return this.#reader.get(healthSchema, '/readyz', {}, { accept: [503], ...options });
   }
 
   /** The events of a job after id `after` (all when unset), stored ones first, then live, until the job has ended. */
@@ -154,41 +142,4 @@ export class Client {
   #job(jobId: string): string {
     return `/v1/jobs/${encodeURIComponent(jobId)}`;
   }
-
-  async #act(jobId: string, action: 'cancel' | 'pause' | 'resume', options: Call): Promise<Job> {
-    const answer = await this.#transport.request(`${this.#job(jobId)}/${action}`, { method: 'POST', ...options });
-    return this.#read(jobSchema, answer.body);
-  }
-
-  async #get<T>(schema: Schema<T>, path: string, query: Query, options: Call): Promise<T> {
-    const answer = await this.#transport.request(path, { query, repeatable: true, ...options });
-    return this.#read(schema, answer.body);
-  }
-
-  async #page<T>(schema: Schema<T>, path: string, query: Query, options: Call): Promise<Page<T>> {
-    const answer = await this.#transport.request(path, { query, repeatable: true, ...options });
-    const { items, nextCursor } = answer.body as { items?: unknown; nextCursor?: unknown };
-    if (!Array.isArray(items)) throw this.#foreign(`${path} has no items`);
-    return {
-      items: items.map((item) => this.#read(schema, item)),
-      nextCursor: typeof nextCursor === 'string' ? nextCursor : null,
-    };
-  }
-
-  async #items<T>(schema: Schema<T>, path: string, query: Query, options: Call): Promise<readonly T[]> {
-    return (await this.#page(schema, path, query, options)).items;
-  }
-
-  #read<T>(schema: Schema<T>, body: unknown): T {
-    const parsed = schema.safeParse(body);
-    if (!parsed.success) throw this.#foreign(parsed.error.message);
-    return parsed.data;
-  }
-
-  /** Another program, or a server of another version, answers at the URL. */
-  #foreign(detail: string): ClipyardError {
-    return new ClipyardError('server_unreachable', `${this.url} does not answer as this client expects: ${detail}`);
-  }
 }
-
-type Query = Readonly<Record<string, string | number | undefined>>;

@@ -71,3 +71,31 @@ export {
   RANK_TRANSITIONS,
   type RankState,
 } from './states.js';
+export { type Constraint, keepsConstraint, parseConstraint } from './sweep/constraint.js';
+export { parameterSchema, type SweepParameter } from './sweep/parameter.js';
+export {
+  type Sweep,
+  sweepListQuerySchema,
+  sweepSchema,
+  type Trial,
+  type TrialResult,
+  trialResultSchema,
+  trialSchema,
+} from './sweep/sweep-api.js';
+export {
+  parseSweepSpec,
+  type SweepSpec,
+  type SweepSpecInput,
+  sweepError,
+  sweepSpecSchema,
+} from './sweep/sweep-spec.js';
+export {
+  isFinalSweepState,
+  SWEEP_STATES,
+  SWEEP_TRANSITIONS,
+  type SweepState,
+  TRIAL_OPEN_STATES,
+  TRIAL_STATES,
+  TRIAL_TRANSITIONS,
+  type TrialState,
+} from './sweep/sweep-states.js';

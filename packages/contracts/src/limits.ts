@@ -18,4 +18,8 @@ export const LIMITS = {
   predictionPngBytes: 16 << 10,
   /** Lease of a node, ms; it is renewed at a third of this. */
   nodeLeaseMs: 10_000,
+  /** Trials of one sweep. */
+  sweepTrials: 1000,
+  /** Trials of one sweep that run at a time. */
+  sweepConcurrentTrials: 256,
 } as const;

@@ -18,11 +18,13 @@ import type {
   RunSpec,
   SerializedError,
 } from '@clipyard/contracts';
+import type { SweepPlane } from './sweeps/sweep-plane.js';
 
 /** What the API needs of the control plane. Unknown ids throw `job_not_found` or `not_found`. */
 export interface ControlPlane {
   /** Stores the job and its `job submitted` message in one transaction. The same key and spec again returns the first job. */
   submitJob(spec: RunSpec, options?: { idempotencyKey?: string }): Promise<{ job: Job; created: boolean }>;
+  readonly sweeps: SweepPlane;
   getJob(jobId: string): Promise<Job>;
   listJobs(query: { state?: JobState; label?: string; cursor?: string; limit: number }): Promise<Page<Job>>;
   /** Cancels a job in any state that is not final; throws `job_state_conflict` otherwise. */

@@ -1,14 +1,12 @@
-import { createHash } from 'node:crypto';
 import {
   type CheckpointFile,
-  ClipyardError,
+  type ClipyardError,
   fieldError,
   type Health,
   type Job,
   type JobEvent,
   type JobState,
   type LogLevel,
-  type RunSpec,
 } from '@clipyard/contracts';
 import type { CheckpointRow, Database, JobRow, Repositories } from '@clipyard/db';
 import type { MessageBus } from '@clipyard/queue';
@@ -16,12 +14,14 @@ import { newId } from '@clipyard/runtime';
 import { stopAttempt } from './attempt-end.js';
 import { assertSatisfiable } from './capacity.js';
 import type { ControlPlane } from './control-plane.js';
+import { createJob } from './create-job.js';
 import { decodeJobCursor, decodeRowId, encodeJobCursor } from './cursor.js';
 import { streamEvents } from './event-stream.js';
+import { claimKey } from './idempotency.js';
 import { pinInitialCheckpoint } from './initial-checkpoint.js';
-import { wakeScheduler } from './messages.js';
 import { pauseJob, resumeJob } from './pause.js';
 import { assertJobTransition } from './state-machine.js';
+import { createSweepPlane } from './sweeps/create-sweep-plane.js';
 import { moveJob } from './transitions.js';
 import { attemptView, checkpointView, jobView, logView, metricView, nodeView } from './views.js';
 
@@ -49,19 +49,15 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
     async submitJob(spec, { idempotencyKey } = {}) {
       return await database.transaction(async (tx) => {
         const id = newId('job');
-        if (idempotencyKey !== undefined) {
-          const known = await tx.idempotency.claim(idempotencyKey, hashOf(spec), id);
-          if (known.requestHash !== hashOf(spec)) throw keyReused(idempotencyKey);
-          if (known.jobId !== id) return { job: jobView((await tx.jobs.find(known.jobId))!), created: false };
-        }
+        const known = idempotencyKey === undefined ? id : await claimKey(tx, idempotencyKey, spec, id);
+        if (known !== id) return { job: jobView((await tx.jobs.find(known))!), created: false };
         await assertSatisfiable(tx, spec);
-        const job = await tx.jobs.create(id, await pinInitialCheckpoint(tx, spec));
-        const data = { from: null, to: 'queued', reason: null };
-        await tx.events.append({ jobId: id, type: 'job.state', epoch: 0, data });
-        await wakeScheduler(tx, 'job.submitted', { jobId: id, epoch: 0 });
-        return { job: jobView(job), created: true };
+        const pinned = await pinInitialCheckpoint(tx, spec);
+        return { job: jobView(await createJob(tx, id, pinned)), created: true };
       });
     },
+
+    sweeps: createSweepPlane({ database }),
 
     getJob: (jobId) => readJob(jobId, async (_db, job) => jobView(job)),
 
@@ -174,17 +170,6 @@ function filesOf(row: CheckpointRow): CheckpointFile[] {
   const files = row.files as unknown as CheckpointFile[];
   const bytes = Number(row.bytes) - files.reduce((total, file) => total + file.bytes, 0);
   return [...files, { name: 'manifest.json', bytes, sha256: row.manifestSha256 }];
-}
-
-/** A spec that was validated has its fields in the order of the schema, so equal specs have equal texts. */
-function hashOf(spec: RunSpec): string {
-  return createHash('sha256').update(JSON.stringify(spec)).digest('hex');
-}
-
-function keyReused(value: string): ClipyardError {
-  return new ClipyardError('idempotency_key_reused', 'Idempotency-Key: was used with another run spec', {
-    fields: [{ path: 'Idempotency-Key', message: 'was used with another run spec', value, remedy: 'Use a new key.' }],
-  });
 }
 
 async function outcome(check: Promise<void>): Promise<string> {

@@ -15,3 +15,5 @@ export type {
 export { type ControlPlaneDeps, type ControlPlaneOptions, createControlPlane } from './create-control-plane.js';
 export { createNodeControl, type NodeControlDeps, type NodeControlOptions } from './create-node-control.js';
 export { createScheduler, type Scheduler, type SchedulerDeps, type SchedulerOptions } from './scheduler.js';
+export { planTrials, type TrialPlan } from './sweeps/plan-trials.js';
+export type { SweepPlane } from './sweeps/sweep-plane.js';

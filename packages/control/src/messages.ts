@@ -1,5 +1,6 @@
 import type { Repositories } from '@clipyard/db';
 import { messageKey, nodeQueue, schedulerQueue } from '@clipyard/queue';
+import { newId } from '@clipyard/runtime';
 import type { Fence, NodeMessage } from './control-plane.js';
 
 /** Messages written to the outbox, in the transaction of the change that calls for them. */
@@ -10,7 +11,13 @@ export async function wakeScheduler(
   fence: Fence,
 ): Promise<void> {
   const action = type === 'job.submitted' ? 'submitted' : 'ended';
-  await tx.outbox.add(schedulerQueue.name, messageKey(fence.jobId, fence.epoch, action), { type, jobId: fence.jobId });
+  await tx.outbox.add(schedulerQueue.name, messageKey(fence.jobId, fence.epoch, action), { type, id: fence.jobId });
+}
+
+/** Makes the scheduler look at a sweep soon. */
+export async function wakeForSweep(tx: Repositories, sweepId: string): Promise<void> {
+  const message = { type: 'sweep.changed', id: sweepId };
+  await tx.outbox.add(schedulerQueue.name, messageKey(sweepId, 0, newId('wake')), message);
 }
 
 export async function tellNode(tx: Repositories, nodeId: string, message: NodeMessage): Promise<void> {

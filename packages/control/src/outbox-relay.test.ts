@@ -32,7 +32,7 @@ describe.each(BACKENDS)('the outbox, $name', ({ kind, skip }) => {
     expect(await harness.database.read((db) => db.outbox.hasUnsent())).toBe(true);
     const relay = new OutboxRelay({ ...harness, onError: (error) => expect.unreachable(error.message) });
     await relay.start();
-    await expect.poll(() => received, WAIT).toEqual([{ type: 'job.submitted', jobId: job.id }]);
+    await expect.poll(() => received, WAIT).toEqual([{ type: 'job.submitted', id: job.id }]);
     await expect.poll(() => harness.database.read((db) => db.outbox.hasUnsent()), WAIT).toBe(false);
     await relay.close();
   });
@@ -58,12 +58,12 @@ describe.each(BACKENDS)('the outbox, $name', ({ kind, skip }) => {
     await expect.poll(() => harness.database.read((db) => db.outbox.hasUnsent()), WAIT).toBe(false);
     await relay.close();
     expect(errors).toEqual(['the relay died']);
-    expect(received).toEqual([{ type: 'job.submitted', jobId: job.id }]);
+    expect(received).toEqual([{ type: 'job.submitted', id: job.id }]);
   });
 
   it.skipIf(skip)('is emptied once by several relays', async () => {
     const received: string[] = [];
-    await harness.bus.consume(schedulerQueue, async ({ jobId }) => void received.push(jobId));
+    await harness.bus.consume(schedulerQueue, async ({ id }) => void received.push(id));
     const ids = await Promise.all(
       Array.from({ length: 20 }, async () => (await harness.plane.submitJob(spec())).job.id),
     );

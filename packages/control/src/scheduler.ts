@@ -6,6 +6,7 @@ import { allocateGang } from './allocation.js';
 import { FreeSlots } from './free-slots.js';
 import { expireLeases } from './leases.js';
 import { OutboxRelay } from './outbox-relay.js';
+import { advanceSweeps } from './sweeps/advance-sweeps.js';
 import { explainWaiting } from './waiting.js';
 import { WakeableLoop } from './wakeable-loop.js';
 
@@ -35,7 +36,7 @@ const BATCH = 200;
 const LEADER_LOCK = 'clipyard.scheduler';
 
 /**
- * Starts queued and recovering jobs and gives up nodes whose lease ran out. Any number may run; the one that holds the
+ * Advances sweeps, starts queued and recovering jobs and gives up nodes whose lease ran out. Any number may run; the one that holds the
  * database's advisory lock leads, the others stand by. It also relays the outbox, leading or not.
  */
 export function createScheduler(deps: SchedulerDeps, options: SchedulerOptions = {}): Scheduler {
@@ -83,6 +84,7 @@ class LockedScheduler implements Scheduler {
     if (this.#lock === undefined && !(await this.#lead())) return this.#options.standbyMs;
     const { database, logger } = this.#deps;
     for (const name of await expireLeases(database)) logger.warn({ node: name }, 'the lease of a node ran out');
+    await advanceSweeps(database, logger);
     await this.#startJobs();
     if (this.#lock !== undefined) await explainWaiting(database);
     const due = await database.read((db) => db.jobs.msToNextDue());

@@ -23,7 +23,8 @@ export function assertRankTransition(from: RankState, to: RankState): void {
   assertTransition('rank', RANK_TRANSITIONS, from, to);
 }
 
-function assertTransition<S extends string>(
+/** Throws `job_state_conflict`, or that of sweeps, unless `transitions` allow the move. */
+export function assertTransition<S extends string>(
   kind: string,
   transitions: Readonly<Record<S, readonly S[]>>,
   from: S,
@@ -31,7 +32,7 @@ function assertTransition<S extends string>(
 ): void {
   if (transitions[from].includes(to)) return;
   const legal = transitions[from];
-  throw fieldError('job_state_conflict', {
+  throw fieldError(kind === 'sweep' || kind === 'trial' ? 'sweep_state_conflict' : 'job_state_conflict', {
     path: 'state',
     message: `the ${kind} is ${from} and cannot become ${to}`,
     value: from,

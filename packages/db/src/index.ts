@@ -19,4 +19,5 @@ export type { MetricRow, MetricValue } from './repositories/metric-repository.js
 export type { FreeSlot, NodeRow, NodeWithSlots, ReadySlots, SlotRow } from './repositories/node-repository.js';
 export type { OutboxRow } from './repositories/outbox-repository.js';
 export type { Repositories } from './repositories/repositories.js';
+export type { NewTrial, SweepCursor, SweepRow, TrialRow } from './repositories/sweep-repository.js';
 export { bootTestDatabase, type TestDatabase } from './test-database.js';

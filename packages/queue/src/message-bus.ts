@@ -12,8 +12,9 @@ export interface QueueRef<T> {
 
 /** Wakes the scheduler. */
 export interface SchedulerMessage {
-  readonly type: 'job.submitted' | 'attempt.ended';
-  readonly jobId: string;
+  readonly type: 'job.submitted' | 'attempt.ended' | 'sweep.changed';
+  /** Of the job, or of the sweep. */
+  readonly id: string;
 }
 
 export const schedulerQueue: QueueRef<SchedulerMessage> = { name: 'scheduler' };

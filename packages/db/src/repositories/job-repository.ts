@@ -67,7 +67,7 @@ export class JobRepository {
     this.#client = client;
   }
 
-  async create(id: string, spec: RunSpec): Promise<JobRow> {
+  async create(id: string, spec: RunSpec, { pauseAt }: { pauseAt?: Duration } = {}): Promise<JobRow> {
     return await this.#client.job.create({
       data: {
         id,
@@ -77,6 +77,7 @@ export class JobRepository {
         priority: spec.resources.priority,
         pool: spec.resources.pool,
         spec: json(spec),
+        ...(pauseAt === undefined ? {} : { pauseAt }),
       },
     });
   }
@@ -128,11 +129,12 @@ export class JobRepository {
       ORDER BY priority DESC, created_at, id LIMIT ${limit}`;
   }
 
-  /** Specs of the jobs that have not ended and whose `model.init` begins with `prefix`. */
+  /** Specs of the jobs that have not ended, and of trials that have none yet, whose `model.init` begins with `prefix`. */
   async unfinishedStartingFrom(prefix: string): Promise<RunSpec[]> {
     const rows = await this.#client.$queryRaw<{ spec: RunSpec }[]>`
       SELECT spec FROM job
-      WHERE state <> ALL (${[...JOB_FINAL_STATES]}) AND starts_with(spec #>> '{model,init}', ${prefix})`;
+      WHERE state <> ALL (${[...JOB_FINAL_STATES]}) AND starts_with(spec #>> '{model,init}', ${prefix})
+      UNION ALL SELECT spec FROM trial WHERE state = 'waiting' AND starts_with(spec #>> '{model,init}', ${prefix})`;
     return rows.map(({ spec }) => spec);
   }
 

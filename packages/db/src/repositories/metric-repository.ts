@@ -50,4 +50,12 @@ export class MetricRepository {
     });
     return [...rows, ...rest];
   }
+
+  /** The median of a metric over the reports after a step; undefined: there is none. */
+  async median(jobId: string, name: string, afterStep: number): Promise<number | undefined> {
+    const [row] = await this.#client.$queryRaw<{ median: number | null }[]>`
+      SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY value) AS median FROM metric
+      WHERE job_id = ${jobId} AND name = ${name} AND step > ${afterStep}`;
+    return row?.median ?? undefined;
+  }
 }

@@ -8,6 +8,7 @@ import { LogRepository } from './log-repository.js';
 import { MetricRepository } from './metric-repository.js';
 import { NodeRepository } from './node-repository.js';
 import { OutboxRepository } from './outbox-repository.js';
+import { SweepRepository } from './sweep-repository.js';
 
 /** One repository per aggregate, all on one client. */
 export interface Repositories {
@@ -20,6 +21,7 @@ export interface Repositories {
   readonly events: EventRepository;
   readonly outbox: OutboxRepository;
   readonly idempotency: IdempotencyRepository;
+  readonly sweeps: SweepRepository;
 }
 
 export function createRepositories(client: Client): Repositories {
@@ -33,5 +35,6 @@ export function createRepositories(client: Client): Repositories {
     events: new EventRepository(client),
     outbox: new OutboxRepository(client),
     idempotency: new IdempotencyRepository(client),
+    sweeps: new SweepRepository(client),
   };
 }

@@ -1,0 +1,12 @@
+import { InvalidArgumentError } from 'commander';
+
+/** Parsers of option values. */
+
+export function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}
+
+export function wholeNumber(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
+  return Number(text);
+}

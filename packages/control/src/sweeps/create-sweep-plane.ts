@@ -1,0 +1,84 @@
+import { fieldError, type Sweep, type SweepState } from '@clipyard/contracts';
+import type { Database, NewTrial, Repositories, SweepRow } from '@clipyard/db';
+import { newId } from '@clipyard/runtime';
+import { assertSatisfiable } from '../capacity.js';
+import { decodeJobCursor, encodeJobCursor } from '../cursor.js';
+import { claimKey } from '../idempotency.js';
+import { pinInitialCheckpoint } from '../initial-checkpoint.js';
+import { wakeForSweep } from '../messages.js';
+import { inSweep, planTrials } from './plan-trials.js';
+import type { SweepPlane } from './sweep-plane.js';
+import { moveSweep } from './sweep-transitions.js';
+import { sweepView, trialView } from './sweep-views.js';
+
+export function createSweepPlane({ database }: { readonly database: Database }): SweepPlane {
+  const view = async (db: Repositories, row: SweepRow): Promise<Sweep> =>
+    sweepView(row, await db.sweeps.trials(row.id));
+
+  const move = (to: SweepState, done: { reason: string; finishedAt?: () => Date }) => (sweepId: string) =>
+    database.transaction(async (tx) => {
+      const sweep = found(sweepId, await tx.sweeps.lock(sweepId));
+      const { reason, finishedAt } = done;
+      const moved = await moveSweep(tx, sweep, to, { reason, ...(finishedAt && { finishedAt: finishedAt() }) });
+      await wakeForSweep(tx, sweepId);
+      return await view(tx, moved);
+    });
+
+  return {
+    async submit(spec, { idempotencyKey, checkTrial } = {}) {
+      const plans = planTrials(spec, checkTrial);
+      return await database.transaction(async (tx) => {
+        const id = newId('sweep');
+        const known = idempotencyKey === undefined ? id : await claimKey(tx, idempotencyKey, { sweep: spec }, id);
+        if (known !== id) return { sweep: await view(tx, found(known, await tx.sweeps.find(known))), created: false };
+        const trials: NewTrial[] = [];
+        for (const [index, { values, spec: plan }] of plans.entries()) {
+          try {
+            await assertSatisfiable(tx, plan);
+            const labels = { ...plan.labels, sweep: id, trial: String(index) };
+            trials.push({ values, spec: await pinInitialCheckpoint(tx, { ...plan, labels }) });
+          } catch (error) {
+            throw inSweep(error, index, values);
+          }
+        }
+        const sweep = await tx.sweeps.create(id, spec, trials);
+        await wakeForSweep(tx, id);
+        return { sweep: await view(tx, sweep), created: true };
+      });
+    },
+
+    get: (sweepId) => database.read(async (db) => view(db, found(sweepId, await db.sweeps.find(sweepId)))),
+
+    async list({ cursor, limit, ...filter }) {
+      const after = cursor === undefined ? {} : { after: decodeJobCursor(cursor) };
+      return await database.read(async (db) => {
+        const rows = await db.sweeps.list({ ...filter, ...after, limit: limit + 1 });
+        const items = rows.slice(0, limit);
+        return {
+          items: await Promise.all(items.map((row) => view(db, row))),
+          nextCursor: rows.length > limit ? encodeJobCursor(items.at(-1)!) : null,
+        };
+      });
+    },
+
+    trials: (sweepId) =>
+      database.read(async (db) => {
+        const sweep = found(sweepId, await db.sweeps.find(sweepId));
+        return (await db.sweeps.trials(sweepId)).map((row) => trialView(row, sweep));
+      }),
+
+    pause: move('paused', { reason: 'paused by request' }),
+    resume: move('running', { reason: 'resumed by request' }),
+    cancel: move('cancelled', { reason: 'cancelled by request', finishedAt: () => new Date() }),
+  };
+}
+
+function found(sweepId: string, sweep: SweepRow | null): SweepRow {
+  if (sweep !== null) return sweep;
+  throw fieldError('sweep_not_found', {
+    path: 'id',
+    message: 'is not the id of a sweep',
+    value: sweepId,
+    remedy: 'List the sweeps with `clipyard sweep ls` or GET /v1/sweeps.',
+  });
+}

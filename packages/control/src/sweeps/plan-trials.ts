@@ -1,0 +1,95 @@
+import {
+  ClipyardError,
+  type FieldProblem,
+  LIMITS,
+  parseConstraint,
+  parseRunSpec,
+  type RunSpec,
+  type SweepSpec,
+  sweepError,
+} from '@clipyard/contracts';
+import { trialCount, trialValues } from './draw.js';
+import { rungBudgets } from './rungs.js';
+
+/** One trial of a sweep: the values that were chosen for it, and the run spec that follows. */
+export interface TrialPlan {
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly spec: RunSpec;
+}
+
+/**
+ * All trials of a sweep, each validated as a run spec is. `check` may throw more. Throws what `parseRunSpec` and `check`
+ * throw, the fields named as in the sweep spec, and `sweep_invalid`.
+ */
+export function planTrials(sweep: SweepSpec, check: (spec: RunSpec) => void = () => {}): readonly TrialPlan[] {
+  const count = trialCount(sweep);
+  if (count > LIMITS.sweepTrials) {
+    const remedy = 'Use fewer values or points, or `search: { type: random }`.';
+    throw sweepError('parameters', `make a grid of more than ${LIMITS.sweepTrials} trials`, count, remedy);
+  }
+  return trialValues(sweep).map((values, index) => {
+    try {
+      const input = structuredClone(sweep.base);
+      for (const [path, value] of Object.entries(values)) setAt(input, path, value);
+      const spec = parseRunSpec({ ...input, name: `${sweep.name}-${index}` });
+      check(spec);
+      checkAgainst(sweep, spec);
+      return { values, spec };
+    } catch (error) {
+      throw inSweep(error, index, values);
+    }
+  });
+}
+
+function setAt(root: Record<string, unknown>, path: string, value: unknown): void {
+  const keys = path.split('.');
+  const last = keys.pop()!;
+  let at = root;
+  for (const [depth, key] of keys.entries()) {
+    if (!Object.hasOwn(at, key)) at[key] = {};
+    const inner = at[key];
+    if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) {
+      const outer = keys.slice(0, depth + 1).join('.');
+      throw sweepError(
+        path,
+        `${outer} has no fields in the base`,
+        inner,
+        `Search ${outer} itself, or correct the path.`,
+      );
+    }
+    at = inner as Record<string, unknown>;
+  }
+  at[last] = structuredClone(value);
+}
+
+function checkAgainst(sweep: SweepSpec, spec: RunSpec): void {
+  rungBudgets(spec.duration, sweep.halving);
+  if (spec.evaluate.tasks.length > 0) return;
+  const metrics = [sweep.objective.metric, ...sweep.constraints.map((text) => parseConstraint(text)!.metric)];
+  const metric = metrics.find((name) => name.startsWith('eval/'));
+  if (metric === undefined) return;
+  throw sweepError(
+    'evaluate.tasks',
+    `is empty, so nothing measures ${metric}`,
+    spec.evaluate.tasks,
+    'Add a task, or judge by another metric, such as `loss`.',
+  );
+}
+
+/** The error with its fields named as in the sweep spec: searched ones below `parameters`, others below `base`. */
+export function inSweep(error: unknown, index: number, values: TrialPlan['values']): unknown {
+  if (!(error instanceof ClipyardError)) return error;
+  const fields = error.fields.map((field): FieldProblem => {
+    if (/^(halving|parameters)\b/.test(field.path)) return field;
+    const paths = Object.keys(values);
+    const outer = paths.find(
+      (path) => path === field.path || field.path.startsWith(`${path}.`) || field.path.startsWith(`${path}[`),
+    );
+    const path = outer === undefined ? paths.find((inner) => inner.startsWith(`${field.path}.`)) : field.path;
+    if (path === undefined) return { ...field, path: field.path === '(root)' ? 'base' : `base.${field.path}` };
+    return { ...field, path: `parameters.${path}`, message: `${field.message} (in trial ${index})` };
+  });
+  const message =
+    fields.length === 0 ? error.message : fields.map((field) => `${field.path}: ${field.message}`).join('; ');
+  return new ClipyardError(error.code, message, { fields, cause: error });
+}
