@@ -1,9 +1,11 @@
 import assert from 'node:assert';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { compiledProgram, selectSpecs, stagedProgram } from './compiled-program.js';
+import { withRounding } from './cpu-rounding.js';
 import type {
   Buffers,
   CompileOptions,
+  ComputePrecision,
   DType,
   Engine,
   Program,
@@ -32,7 +34,7 @@ export class CpuEngine implements Engine {
   async compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program> {
     const outputs = trial(options.name, fn, inputs);
     return compiledProgram({ name: options.name, inputs }, outputs, {
-      run: async (given, targets) => evaluate(fn, inputs, given, targets),
+      run: async (given, targets) => evaluate(fn, inputs, given, targets, options.compute),
       dispose: async () => {},
     });
   }
@@ -55,8 +57,10 @@ export class CpuEngine implements Engine {
         lateOutputs: selectSpecs(outputs, (name) => lateNames.has(name)),
       },
       {
-        begin: async (given, targets) => filter(evaluate(fn, inputs, { ...given, ...unknown }, targets), false),
-        finish: async (begun, given, targets) => filter(evaluate(fn, inputs, { ...begun, ...given }, targets), true),
+        begin: async (given, targets) =>
+          filter(evaluate(fn, inputs, { ...given, ...unknown }, targets, options.compute), false),
+        finish: async (begun, given, targets) =>
+          filter(evaluate(fn, inputs, { ...begun, ...given }, targets, options.compute), true),
         dispose: async () => {},
       },
     );
@@ -90,11 +94,17 @@ function tensors(fn: TensorFunction, specs: Specs, given: Buffers): Record<strin
   return fn(inputs);
 }
 
-function evaluate(fn: TensorFunction, specs: Specs, given: Buffers, targets: Buffers = {}): Record<string, TypedArray> {
+function evaluate(
+  fn: TensorFunction,
+  specs: Specs,
+  given: Buffers,
+  targets: Buffers = {},
+  compute: ComputePrecision = 'fp32',
+): Record<string, TypedArray> {
   return onBackend(CPU, () => {
     const results: Record<string, TypedArray> = {};
     tf.tidy(() => {
-      const outputs = tensors(fn, specs, given);
+      const outputs = withRounding(compute, () => tensors(fn, specs, given));
       for (const [name, tensor] of Object.entries(outputs)) {
         const values = tensor.dataSync() as TypedArray;
         const target = targets[name];

@@ -19,9 +19,16 @@ export type Buffers = Readonly<Record<string, TypedArray>>;
 /** Gets tensors by input name and returns tensors by output name. */
 export type TensorFunction = (inputs: Record<string, Tensor>) => Record<string, Tensor>;
 
+export type ComputePrecision = 'fp32' | 'bf16' | 'fp16';
+
 export interface CompileOptions {
   /** For messages and profiles. */
   readonly name: string;
+  /**
+   * What the operands of matrix products and convolutions are rounded to, to nearest even; products add up in float32. Default fp32: not at
+   * all. Units of 16 bits are not used: this shows on every engine what they would compute.
+   */
+  readonly compute?: ComputePrecision;
   /** Outputs that may be written over an input (of a staged program: a late output over a late input), by name. Throws `engine_unsupported` where that would change results. */
   readonly inPlace?: Readonly<Record<string, string>>;
 }

@@ -3,6 +3,7 @@ export type { CompileReport, OnCompile } from './compile-report.js';
 export type {
   Buffers,
   CompileOptions,
+  ComputePrecision,
   DType,
   Engine,
   Program,

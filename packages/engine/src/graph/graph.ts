@@ -54,6 +54,8 @@ export type Operation =
   | { readonly op: BinaryOperation }
   | { readonly op: 'select' }
   | { readonly op: 'cast'; readonly to: ValueType }
+  /** To the nearest number of that format, still float32. */
+  | { readonly op: 'round'; readonly to: 'bf16' | 'fp16' }
   | { readonly op: 'reshape' }
   | { readonly op: 'transpose'; readonly perm: readonly number[] }
   | { readonly op: 'concat'; readonly axis: number }

@@ -9,7 +9,9 @@ export interface SplitGraph {
   readonly kept: ReadonlyMap<string, Value>;
 }
 
-/** Cuts a graph where the late inputs enter. Reshapes and fills cost nothing and are repeated in the late half rather than kept. */
+const REPEATED: ReadonlySet<string> = new Set(['reshape', 'fill', 'round']);
+
+/** Cuts a graph where the late inputs enter. Reshapes, fills and roundings cost little and are repeated in the late half rather than kept. */
 export function splitGraph(graph: Graph, lateInputs: readonly string[]): SplitGraph {
   for (const name of lateInputs) {
     if (!graph.inputs.has(name))
@@ -33,7 +35,7 @@ export function splitGraph(graph: Graph, lateInputs: readonly string[]): SplitGr
     const existing = mapped.get(value);
     if (existing !== undefined) return existing;
     const { operation, inputs, outputs, source } = value.node;
-    if ((operation.op === 'reshape' || operation.op === 'fill') && !lateNodes.has(value.node)) {
+    if (REPEATED.has(operation.op) && !lateNodes.has(value.node)) {
       const repeated = makeNode(operation, inputs.map(keep), outputs, source);
       mapped.set(value, repeated.outputs[0]!);
       return repeated.outputs[0]!;

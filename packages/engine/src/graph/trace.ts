@@ -1,9 +1,10 @@
-import type { Specs, TensorFunction } from '../engine.js';
+import type { ComputePrecision, Specs, TensorFunction } from '../engine.js';
 import { installGradients } from '../gradients.js';
 import { costOf, type GraphCost } from './cost.js';
 import type { Graph } from './graph.js';
 import { printGraph } from './print.js';
 import { record } from './recorder.js';
+import { roundOperands } from './round-operands.js';
 import { simplify } from './simplify.js';
 
 /** The graph that engines lower. */
@@ -11,9 +12,9 @@ export function graphToLower(
   name: string,
   fn: TensorFunction,
   inputs: Specs,
-  { simplify: simpler = true } = {},
+  { simplify: simpler = true, compute = 'fp32' }: { simplify?: boolean; compute?: ComputePrecision } = {},
 ): Graph {
-  const recorded = record(name, fn, inputs);
+  const recorded = roundOperands(record(name, fn, inputs), compute);
   return simpler ? simplify(recorded) : recorded;
 }
 

@@ -10,6 +10,7 @@ import {
   type AttributeValue,
   ELEMENT_TYPE,
   encodeModel,
+  HALF_TYPE,
   type OnnxNode,
   type OnnxTensor,
   type OnnxValue,
@@ -117,6 +118,11 @@ class Lowering {
         return this.emit('Where', inputs, outputs);
       case 'cast':
         return this.emit('Cast', inputs, outputs, { to: { int: ELEMENT_TYPE[operation.to] } });
+      case 'round': {
+        const narrow = `${outputs[0]}:${operation.to}`;
+        this.emit('Cast', inputs, [narrow], { to: { int: HALF_TYPE[operation.to] } });
+        return this.emit('Cast', [narrow], outputs, { to: { int: ELEMENT_TYPE.float32 } });
+      }
       case 'reshape':
         return this.emit('Reshape', [...inputs, this.reshaped(shape)], outputs);
       case 'transpose':

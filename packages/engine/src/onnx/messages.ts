@@ -65,6 +65,8 @@ const SCHEMA: protobuf.INamespace = {
 
 /** ONNX's numbers of element types. */
 export const ELEMENT_TYPE = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
+/** Of values that never leave a model. */
+export const HALF_TYPE = { fp16: 10, bf16: 16 } as const;
 const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;
 
 export type AttributeValue =

@@ -73,7 +73,7 @@ export class OnnxRuntimeEngine implements Engine {
 
   async compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program> {
     const start = performance.now();
-    const graph = graphToLower(options.name, fn, inputs, this.options);
+    const graph = this.graphOf(fn, inputs, options);
     checkInPlace(graph, options.inPlace ?? {});
     const session = await this.open(graph, options.name, start);
     return compiledProgram({ name: options.name, inputs }, specsOf(graph.outputs), {
@@ -89,7 +89,7 @@ export class OnnxRuntimeEngine implements Engine {
     { tapes: tapeCount = 1, inPlace = {}, ...options }: StagedOptions,
   ): Promise<StagedProgram> {
     const start = performance.now();
-    const { early, late: rest, kept } = splitGraph(graphToLower(options.name, fn, inputs, this.options), late);
+    const { early, late: rest, kept } = splitGraph(this.graphOf(fn, inputs, options), late);
     checkInPlace(rest, inPlace);
     const first = await this.open(early, `${options.name} (begin)`, start);
     const second = await this.open(rest, `${options.name} (finish)`, performance.now());
@@ -113,6 +113,10 @@ export class OnnxRuntimeEngine implements Engine {
         },
       },
     );
+  }
+
+  private graphOf(fn: TensorFunction, inputs: Specs, { name, compute }: CompileOptions): Graph {
+    return graphToLower(name, fn, inputs, { ...this.options, ...(compute && { compute }) });
   }
 
   allocate<D extends DType>(dtype: D, length: number): D extends 'float32' ? Float32Array : Int32Array {

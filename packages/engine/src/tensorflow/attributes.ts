@@ -6,6 +6,12 @@ export const type = (name: string, dtype: ValueType): Attribute => ({
   type: ATTRIBUTE_TYPE.type,
   value: DATA_TYPE[dtype],
 });
+/** TF_BFLOAT16 and TF_HALF, of values that never leave the device. */
+export const halfType = (name: string, of: 'bf16' | 'fp16'): Attribute => ({
+  name,
+  type: ATTRIBUTE_TYPE.type,
+  value: of === 'bf16' ? 14 : 19,
+});
 export const flag = (name: string, value: boolean): Attribute => ({ name, type: ATTRIBUTE_TYPE.bool, value });
 export const int = (name: string, value: number): Attribute => ({ name, type: ATTRIBUTE_TYPE.int, value });
 const ints = (name: string, value: readonly number[]): Attribute => ({ name, type: ATTRIBUTE_TYPE.int, value });

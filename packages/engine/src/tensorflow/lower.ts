@@ -1,7 +1,7 @@
 import type { TypedArray } from '../engine.js';
 import type { BinaryOperation, ConstantValue, Graph, Node, UnaryOperation, Value, ValueType } from '../graph/graph.js';
 import { sizeOf } from '../graph/graph.js';
-import { convolutionAttributes, flag, int, poolAttributes, type } from './attributes.js';
+import { convolutionAttributes, flag, halfType, int, poolAttributes, type } from './attributes.js';
 import type { Attribute } from './binding.js';
 
 /** A place that holds one tensor during a run. */
@@ -138,6 +138,13 @@ class Lowering {
           inputs,
           outputs,
         );
+      case 'round': {
+        const narrow = this.fresh();
+        const [source, half] = [type('SrcT', given), halfType('DstT', operation.to)];
+        this.emit('Cast', [source, half, flag('Truncate', false)], inputs, [narrow]);
+        const [back, wide] = [halfType('SrcT', operation.to), type('DstT', given)];
+        return this.emit('Cast', [back, wide, flag('Truncate', false)], [narrow], outputs);
+      }
       case 'reshape':
         return this.emit('Reshape', [T, type('Tshape', 'int32')], [...inputs, this.ints(shape)], outputs);
       case 'transpose':

@@ -65,7 +65,7 @@ export class TensorFlowEngine implements Engine {
   }
 
   async compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program> {
-    const graph = graphToLower(options.name, fn, inputs, this.options);
+    const graph = this.graphOf(fn, inputs, options);
     checkInPlace(graph, options.inPlace ?? {});
     const program = await this.load(graph, options.name, [], undefined);
     return compiledProgram({ name: options.name, inputs }, specsOf(graph.outputs), program);
@@ -77,7 +77,7 @@ export class TensorFlowEngine implements Engine {
     late: readonly string[],
     { tapes = 1, inPlace = {}, ...options }: StagedOptions,
   ): Promise<StagedProgram> {
-    const { early, late: rest, kept } = splitGraph(graphToLower(options.name, fn, inputs, this.options), late);
+    const { early, late: rest, kept } = splitGraph(this.graphOf(fn, inputs, options), late);
     checkInPlace(rest, inPlace);
     const first = await this.load(early, `${options.name} (begin)`, [...kept.keys()], undefined);
     const second = await this.load(rest, `${options.name} (finish)`, [], first.id);
@@ -94,6 +94,10 @@ export class TensorFlowEngine implements Engine {
         },
       },
     );
+  }
+
+  private graphOf(fn: TensorFunction, inputs: Specs, { name, compute }: CompileOptions): Graph {
+    return graphToLower(name, fn, inputs, { ...this.options, ...(compute && { compute }) });
   }
 
   /** Memory that both threads see. */
