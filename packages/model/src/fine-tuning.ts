@@ -17,13 +17,21 @@ export interface FineTuning {
   readonly layerDecay: number;
 }
 
-/** Every parameter of a run's model, with how it is trained. */
+/** Every parameter of a run's model, with how it is trained and kept. */
 export function runParameters(
-  { model, loss, optimizer }: Pick<RunSpec, 'model' | 'loss' | 'optimizer'>,
+  { model, loss, optimizer, precision }: Pick<RunSpec, 'model' | 'loss' | 'optimizer' | 'precision'>,
   config: ModelConfig,
 ): ParameterSpec[] {
   const { lock } = model;
-  return fineTune(parameterSpecs(config, loss.initTemperature), config, { lock, layerDecay: optimizer.layerDecay });
+  const specs = fineTune(parameterSpecs(config, loss.initTemperature), config, {
+    lock,
+    layerDecay: optimizer.layerDecay,
+  });
+  const { textWeights } = precision;
+  if (textWeights === 'fp32') return specs;
+  // Gains and biases are few, and a norm's errors are a whole row's.
+  const narrow = ({ name, decay }: ParameterSpec): boolean => decay && placeOf(name, config)?.tower === 'text';
+  return specs.map((spec) => (narrow(spec) ? { ...spec, storage: textWeights } : spec));
 }
 
 type Tower = 'image' | 'text';

@@ -17,6 +17,8 @@ export interface ParameterSpec {
   readonly decay: boolean;
   /** Its learning rate is the run's times this; default 1. */
   readonly lrScale?: number;
+  /** It holds numbers of this format only; default: any float32. */
+  readonly storage?: 'bf16' | 'fp16';
   /** It is not trained: no gradient, no moments. */
   readonly frozen?: boolean;
 }
@@ -99,7 +101,9 @@ export function parameterSpecs(config: ModelConfig, initTemperature = 0.07): Par
 }
 
 const byGroup = (a: ParameterSpec, b: ParameterSpec): number =>
-  Number(b.decay) - Number(a.decay) || lrScaleOf(a) - lrScaleOf(b);
+  Number(b.decay) - Number(a.decay) ||
+  lrScaleOf(a) - lrScaleOf(b) ||
+  Number(a.storage !== undefined) - Number(b.storage !== undefined);
 
 const lrScaleOf = ({ lrScale = 1 }: ParameterSpec): number => lrScale;
 
@@ -117,6 +121,7 @@ export interface ParameterGroup {
   readonly end: number;
   readonly decay: boolean;
   readonly lrScale: number;
+  readonly storage: ParameterSpec['storage'];
 }
 
 /** The groups of `layout`, one after another from 0 to the end of the padded buffer. */
@@ -126,11 +131,12 @@ export function parameterGroups(specs: readonly ParameterSpec[], layout: FlatLay
   layout.tensors.forEach(({ name, offset }, i) => {
     const end = layout.tensors[i + 1]?.offset ?? padded;
     const spec = byName.get(name)!;
-    const [decay, lrScale] = [spec.decay, lrScaleOf(spec)];
+    const { decay, storage } = spec;
+    const lrScale = lrScaleOf(spec);
     const last = groups.at(-1);
-    if (last !== undefined && last.decay === decay && last.lrScale === lrScale)
+    if (last?.decay === decay && last.lrScale === lrScale && last.storage === storage)
       groups[groups.length - 1] = { ...last, end };
-    else groups.push({ start: offset, end, decay, lrScale });
+    else groups.push({ start: offset, end, decay, lrScale, storage });
   });
   return groups;
 }

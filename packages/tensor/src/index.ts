@@ -23,4 +23,5 @@ export {
   tensorValues,
 } from './safetensors-read.js';
 export { type SafetensorsImage, type SafetensorsTensor, writeSafetensors } from './safetensors-write.js';
+export { roundStochastically } from './stochastic-rounding.js';
 export { type FloatStorage, type StoredFloats, storedFloats } from './stored-floats.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert';
 import { FLAT_ALIGNMENT } from './flat-layout.js';
-import { fromFloat16 } from './half.js';
 import type { CounterRandom } from './random.js';
+import { narrowBfloat16, narrowFloat16, randomBits, wideFloat16, wordsOf } from './stochastic-rounding.js';
 
 export type FloatStorage = 'fp32' | 'bf16' | 'fp16';
 
@@ -71,25 +71,6 @@ class Float32Storage implements StoredFloats {
   }
 }
 
-/** 16 random bits an element, two elements a word. */
-class RandomBits {
-  private words = new Uint32Array(0);
-
-  draw(random: CounterRandom, offset: number, count: number): Uint16Array {
-    const needed = Math.ceil(count / 2);
-    if (this.words.length < needed) this.words = new Uint32Array(needed);
-    random.fillWords(this.words.subarray(0, needed), offset / 2);
-    return new Uint16Array(this.words.buffer, 0, count);
-  }
-}
-
-const bits = new RandomBits();
-
-const wordsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
-
-/** Not a finite number, by its bits. */
-const EXPONENT = 0x7f800000;
-
 class Bfloat16Storage implements StoredFloats {
   readonly storage = 'bf16';
   private readonly values: Uint16Array;
@@ -116,11 +97,9 @@ class Bfloat16Storage implements StoredFloats {
   write(from: number, changed: Float32Array, random: CounterRandom, offset: number): void {
     const { values } = this;
     const source = wordsOf(changed);
-    const drawn = bits.draw(random, offset + from, source.length);
+    const drawn = randomBits(random, offset + from, source.length);
     for (let i = 0; i < source.length; i++) {
-      const word = source[i]!;
-      // A carry moves into the exponent, as it should; infinities and NaN must stay what they are.
-      values[from + i] = ((word & EXPONENT) === EXPONENT ? notFinite(word) : word + drawn[i]!) >>> 16;
+      values[from + i] = narrowBfloat16(source[i]!, drawn[i]!);
     }
   }
 
@@ -129,11 +108,8 @@ class Bfloat16Storage implements StoredFloats {
   }
 }
 
-const notFinite = (word: number): number => ((word & 0x7fffff) === 0 ? word : word | 0x400000);
-
 /** Largest magnitude in a block after scaling: just under half of what fp16 holds, 2^15. */
 const TOP_EXPONENT = 14;
-const SIGN_BITS = 0x8000;
 
 class Float16Storage implements StoredFloats {
   readonly storage = 'fp16';
@@ -157,7 +133,7 @@ class Float16Storage implements StoredFloats {
 
   read(from: number, to: number, scratch: Float32Array): Float32Array {
     const { values, exponents } = this;
-    const wide = widePatterns();
+    const wide = wideFloat16();
     for (let block = from; block < to; block += FLAT_ALIGNMENT) {
       const scale = 2 ** exponents[block / FLAT_ALIGNMENT]!;
       for (let i = block; i < block + FLAT_ALIGNMENT; i++) scratch[i - from] = wide[values[i]!]! * scale;
@@ -167,7 +143,7 @@ class Float16Storage implements StoredFloats {
 
   write(from: number, changed: Float32Array, random: CounterRandom, offset: number): void {
     const { values, exponents } = this;
-    const drawn = bits.draw(random, offset + from, changed.length);
+    const drawn = randomBits(random, offset + from, changed.length);
     const scaled = new Float32Array(FLAT_ALIGNMENT);
     const words = wordsOf(scaled);
     for (let block = 0; block < changed.length; block += FLAT_ALIGNMENT) {
@@ -178,7 +154,7 @@ class Float16Storage implements StoredFloats {
       const scale = 2 ** -exponent;
       for (let i = 0; i < FLAT_ALIGNMENT; i++) scaled[i] = changed[block + i]! * scale;
       for (let i = 0; i < FLAT_ALIGNMENT; i++) {
-        values[from + block + i] = narrow(words[i]!, scaled[i]!, drawn[block + i]!);
+        values[from + block + i] = narrowFloat16(words[i]!, scaled[i]!, drawn[block + i]!);
       }
     }
   }
@@ -193,23 +169,4 @@ class Float16Storage implements StoredFloats {
 function exponentFor(largest: number): number {
   if (largest === 0 || !Number.isFinite(largest)) return 0;
   return Math.max(-126, Math.min(127, Math.floor(Math.log2(largest)) - TOP_EXPONENT));
-}
-
-/** The fp16 pattern of a float below 2^16 in magnitude, or that of an infinity or NaN; `random`: 16 bits. */
-function narrow(word: number, value: number, random: number): number {
-  const sign = (word >>> 16) & SIGN_BITS;
-  const magnitude = word & 0x7fffffff;
-  if (magnitude >= EXPONENT) return sign | (magnitude === EXPONENT ? 0x7c00 : 0x7e00);
-  // Normal numbers of fp16: drop 13 bits of the mantissa and rebase the exponent.
-  if (magnitude >= 0x38800000) return sign | ((magnitude - 0x38000000 + (random >>> 3)) >>> 13);
-  // Below: multiples of 2^-24.
-  return sign | Math.floor(Math.abs(value) * 2 ** 24 + random / 65536);
-}
-
-/** Each fp16 pattern's value, made when first used. */
-let wide: Float32Array | undefined;
-
-function widePatterns(): Float32Array {
-  wide ??= Float32Array.from({ length: 1 << 16 }, (_, pattern) => fromFloat16(pattern));
-  return wide;
 }

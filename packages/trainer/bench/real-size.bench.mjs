@@ -75,7 +75,7 @@ async function measure({ preset, global, micro, steps }) {
   });
   const stepper = await TrainStep.create(
     { engine: noting, group: createGroup([], { rank: 0, worldSize: 1 }), state },
-    { config, plan, optimizer: OPTIMIZER, maxLogitScale: 100, seed: 0 },
+    { config, plan, optimizer: OPTIMIZER, maxLogitScale: 100, compute: 'fp32', seed: 0 },
   );
   const { image_size: size } = config.vision_cfg;
   const { context_length: length, vocab_size: vocabulary } = config.text_cfg;

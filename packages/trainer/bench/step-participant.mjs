@@ -33,7 +33,14 @@ const plan = planRun({ batch: { global: batch, ...(micro < batch && { micro }) }
 const compiling = performance.now();
 const stepper = await TrainStep.create(
   { engine, group, state },
-  { config, plan, optimizer: { ...adamw, clipNorm: null, emaDecay: null }, maxLogitScale: 100, seed: 0 },
+  {
+    config,
+    plan,
+    optimizer: { ...adamw, clipNorm: null, emaDecay: null },
+    maxLogitScale: 100,
+    compute: 'fp32',
+    seed: 0,
+  },
 );
 const compileSeconds = (performance.now() - compiling) / 1000;
 

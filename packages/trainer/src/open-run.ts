@@ -88,7 +88,14 @@ export async function openRun(
   const averaged = averages ? new AveragedWeights(engine, state) : undefined;
   const stepper = await TrainStep.create(
     { engine, group, state },
-    { config, plan, optimizer: spec.optimizer, maxLogitScale: spec.loss.maxLogitScale, seed: spec.seed },
+    {
+      config,
+      plan,
+      optimizer: spec.optimizer,
+      maxLogitScale: spec.loss.maxLogitScale,
+      compute: spec.precision.compute,
+      seed: spec.seed,
+    },
   );
   const { tasks } = spec.evaluate;
   const evaluator =

@@ -245,11 +245,14 @@ describe('a run', () => {
   });
 
   it.each([
-    { momentDtype: 'bf16', emaDecay: 0.9, layerDecay: 0.7, clipNorm: 1 },
-    { momentDtype: 'fp16', emaDecay: 0.9 },
-  ] as const)('resumes with %j bitwise, on two ranks', async (optimizer) => {
+    {
+      optimizer: { momentDtype: 'bf16', emaDecay: 0.9, layerDecay: 0.7, clipNorm: 1 },
+      precision: { compute: 'fp16', textWeights: 'bf16' },
+    },
+    { optimizer: { momentDtype: 'fp16', emaDecay: 0.9 }, precision: { compute: 'bf16', textWeights: 'fp16' } },
+  ] as const)('resumes with %j bitwise, on two ranks', async ({ optimizer, precision }) => {
     const model = { ...SPEC.model, lock: { image: true, imageUnlockedGroups: 2 } };
-    const spec: Partial<RunSpecInput> = { optimizer: { lr: 1e-3, ...optimizer }, model };
+    const spec: Partial<RunSpecInput> = { optimizer: { lr: 1e-3, ...optimizer }, precision, model };
     await run('a', { worldSize: 2, spec });
     const { checkpoints } = await run('b', { worldSize: 2, spec, stopAtCheckpoint: 4 });
     await run('b', { worldSize: 2, spec, resume: checkpoints });
@@ -265,6 +268,8 @@ describe('a run', () => {
     expect(moved('visual.conv1.weight')).toBe(0);
     expect(moved('visual.proj')).toBeGreaterThan(0);
     expect(moved('token_embedding.weight')).toBeGreaterThan(0);
+    expect(last.entries.get('token_embedding.weight')!.dtype).toBe(precision.textWeights === 'bf16' ? 'BF16' : 'F16');
+    expect(last.entries.get('ln_final.weight')!.dtype).toBe('F32');
   });
 
   it.each([1, 2])('resumed on %i ranks equals never stopped, bitwise, moments included', async (worldSize) => {

@@ -226,7 +226,7 @@ class Run {
     const source = await openSource();
     if (source === undefined) return 0;
     await startFrom(source, this.deps, state, config, NEVER);
-    state.startAverage();
+    state.startFromWeights(this.spec.seed);
     await source.close();
     this.deps.log('info', `Starting from the weights of ${source.where}`);
     return 0;

@@ -2,7 +2,13 @@ import { createHash } from 'node:crypto';
 import { ClipyardError } from '@clipyard/contracts';
 import { CLIP_PIXEL_STATISTICS } from '@clipyard/data';
 import type { ModelConfig, ParameterSpec } from '@clipyard/model';
-import { type NamedShape, type SafetensorsImage, writeSafetensors } from '@clipyard/tensor';
+import {
+  type NamedShape,
+  narrowToBfloat16,
+  narrowToFloat16,
+  type SafetensorsImage,
+  writeSafetensors,
+} from '@clipyard/tensor';
 import { z } from 'zod';
 
 /** The files of a checkpoint in `runs/<job>/step-<n>/`, and what stands in the JSON ones. */
@@ -56,8 +62,8 @@ export const jsonBytes = (value: unknown): Uint8Array =>
 export function modelHashOf(parameters: readonly ParameterSpec[]): string {
   const hash = createHash('sha256').update(JSON.stringify(parameters.map(({ name, shape }) => [name, shape])));
   // They order the flat buffer, of which optimizer files hold slices.
-  const tuned = parameters.some(({ frozen, lrScale }) => frozen !== undefined || lrScale !== undefined);
-  if (tuned) hash.update(JSON.stringify(parameters.map(({ frozen = false, lrScale = 1 }) => [frozen, lrScale])));
+  const tuning = parameters.map(({ frozen, lrScale, storage }) => ({ frozen, lrScale, storage }));
+  if (tuning.some((of) => Object.values(of).some((value) => value !== undefined))) hash.update(JSON.stringify(tuning));
   return hash.digest('hex');
 }
 
@@ -69,10 +75,22 @@ export const openClipConfig = (config: ModelConfig): object => ({ model_cfg: con
 
 /** The file of the weights: open_clip's names and shapes, nothing else. Values are not copied. */
 export const parametersImage = (
-  parameters: readonly NamedShape[],
+  parameters: readonly (NamedShape & Pick<ParameterSpec, 'storage'>)[],
   valuesOf: (name: string) => Float32Array,
 ): SafetensorsImage =>
   writeSafetensors(
-    parameters.map(({ name, shape }) => ({ name, dtype: 'F32', shape, data: valuesOf(name) })),
+    parameters.map(({ name, shape, storage }) => ({ name, shape, ...stored(storage, valuesOf(name)) })),
     { format: 'pt' },
   );
+
+/** Values as the file holds them, exactly: weights of 16 bits have been rounded. */
+function stored(storage: ParameterSpec['storage'], values: Float32Array) {
+  switch (storage) {
+    case undefined:
+      return { dtype: 'F32' as const, data: values };
+    case 'bf16':
+      return { dtype: 'BF16' as const, data: narrowToBfloat16(values, new Uint16Array(values.length)) };
+    case 'fp16':
+      return { dtype: 'F16' as const, data: narrowToFloat16(values, new Uint16Array(values.length)) };
+  }
+}

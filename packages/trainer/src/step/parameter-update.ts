@@ -1,7 +1,8 @@
 import type { RunSpec } from '@clipyard/contracts';
 import type { Engine } from '@clipyard/engine';
 import { type AdamWStep, compileAdamW } from '@clipyard/optim';
-import type { TrainState } from './train-state.js';
+import { roundStochastically } from '@clipyard/tensor';
+import { type TrainState, weightRounding } from './train-state.js';
 
 /** The optimizer over this rank's slice of the parameters, in place. */
 export interface ParameterUpdate {
@@ -25,8 +26,9 @@ export async function compileUpdate(
   const { sliceParameters, sliceGradients, sliceAverage } = state;
   const moments = { m: state.m, v: state.v, seed, offset: state.slice.start };
   const parts = await Promise.all(
-    state.sliceGroups.map(async ({ start, end, decay, lrScale }) => ({
+    state.sliceGroups.map(async ({ start, end, decay, lrScale, storage }) => ({
       lrScale,
+      storage,
       from: start,
       param: sliceParameters.subarray(start, end),
       grad: sliceGradients.subarray(start, end),
@@ -44,9 +46,13 @@ export async function compileUpdate(
     run: async ({ lr, ...step }) => {
       // Grows from 0, so that the initial weights are forgotten soon.
       const decay = Math.min(emaDecay ?? 0, (1 + step.step) / (10 + step.step));
-      for (const { adamw, lrScale, averages, ...arrays } of parts) {
+      for (const { adamw, lrScale, storage, averages, ...arrays } of parts) {
         const average = averages && { values: averages, decay };
         await adamw.step({ ...arrays, ...step, moments, average, lr: lr * lrScale });
+        if (storage !== undefined) {
+          const random = weightRounding(seed, step.step);
+          roundStochastically(arrays.param, storage, random, moments.offset + arrays.from);
+        }
       }
     },
     dispose: async () => {

@@ -1,5 +1,5 @@
 import { CLIP_PIXEL_STATISTICS, normalizePixels } from '@clipyard/data';
-import type { Buffers, Engine, Program, StagedProgram } from '@clipyard/engine';
+import type { Buffers, ComputePrecision, Engine, Program, StagedProgram } from '@clipyard/engine';
 import { endOfTextRows, type ModelConfig } from '@clipyard/model';
 import type { RunPlan } from './run-plan.js';
 import { compileBackward, compileEncoder, compileEncodeThenBackward, sumInputs } from './tower-programs.js';
@@ -31,6 +31,7 @@ export interface TowerPasses {
 export interface TowerPassesOptions {
   readonly config: ModelConfig;
   readonly plan: RunPlan;
+  readonly compute: ComputePrecision;
 }
 
 /** Compiles what the plan asks for. */
@@ -39,8 +40,8 @@ export async function compileTowerPasses(
   state: TrainState,
   options: TowerPassesOptions,
 ): Promise<TowerPasses> {
-  const { config, plan } = options;
-  const programOptions = { config, parameters: state.specs, samples: plan.microBatch };
+  const { config, plan, compute } = options;
+  const programOptions = { config, parameters: state.specs, samples: plan.microBatch, compute };
   if (plan.keepsTapes) {
     const program = await compileEncodeThenBackward(engine, programOptions, plan.microBatches);
     return new KeptTapes(engine, state, options, program);

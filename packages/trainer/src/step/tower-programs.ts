@@ -1,4 +1,5 @@
 import {
+  type ComputePrecision,
   type Engine,
   type Program,
   type Specs,
@@ -28,6 +29,8 @@ export interface TowerProgramOptions {
   readonly parameters: readonly ParameterSpec[];
   /** m. */
   readonly samples: number;
+  /** What operands are rounded to; default fp32. */
+  readonly compute?: ComputePrecision;
 }
 
 const towerParameters = (parameters: readonly ParameterSpec[]): ParameterSpec[] =>
@@ -54,6 +57,8 @@ function inputSpecs(
   return specs;
 }
 
+const computeOf = ({ compute = 'fp32' }: TowerProgramOptions) => ({ compute });
+
 /** Forward only: `image` and `text` [m,D]. */
 export function compileEncoder(engine: Engine, options: TowerProgramOptions): Promise<Program> {
   const { config } = options;
@@ -61,7 +66,7 @@ export function compileEncoder(engine: Engine, options: TowerProgramOptions): Pr
     image: encodeImage(config, inputs, inputs.images!),
     text: encodeText(config, inputs, inputs.tokens!, inputs.ends!),
   });
-  return engine.compile(fn, inputSpecs(options, 'both'), { name: 'encode' });
+  return engine.compile(fn, inputSpecs(options, 'both'), { name: 'encode', ...computeOf(options) });
 }
 
 /** Forward of one tower only, for evaluation: `image` or `text` [m,D], and its inputs. */
@@ -171,9 +176,15 @@ export function compileEncodeThenBackward(
   const fn = vectorJacobian(options);
   const cotangents = ['dImage', 'dText'];
   const name = 'train';
-  if (tapes === 1) return engine.compileStaged(fn, withCotangents(options), cotangents, { name });
+  if (tapes === 1)
+    return engine.compileStaged(fn, withCotangents(options), cotangents, { name, ...computeOf(options) });
   const late = [...cotangents, ...gradientNames(options).map(sumName)];
-  return engine.compileStaged(summed(fn), withSums(options), late, { name, tapes, inPlace: sumsInPlace(options) });
+  return engine.compileStaged(summed(fn), withSums(options), late, {
+    name,
+    ...computeOf(options),
+    tapes,
+    inPlace: sumsInPlace(options),
+  });
 }
 
 /**
@@ -186,5 +197,9 @@ export function compileBackward(engine: Engine, options: TowerProgramOptions): P
     const { image: _image, text: _text, ...gradients } = fn(inputs);
     return gradients;
   };
-  return engine.compile(sums, withSums(options), { name: 'encode and backward', inPlace: sumsInPlace(options) });
+  return engine.compile(sums, withSums(options), {
+    name: 'encode and backward',
+    ...computeOf(options),
+    inPlace: sumsInPlace(options),
+  });
 }

@@ -6,8 +6,19 @@ import {
   type ParameterSpec,
   parameterGroups,
 } from '@clipyard/model';
-import { type FlatLayout, type FloatStorage, type StoredFloats, storedFloats } from '@clipyard/tensor';
+import {
+  CounterRandom,
+  type FlatLayout,
+  type FloatStorage,
+  roundStochastically,
+  type StoredFloats,
+  storedFloats,
+} from '@clipyard/tensor';
 import { gradientName, LOGIT_SCALE } from './tower-programs.js';
+
+/** The random numbers by which the weights of a step are rounded, one an element of the flat buffer. */
+export const weightRounding = (seed: number, step: number): CounterRandom =>
+  new CounterRandom(seed, 3 * 2 ** 45 + step);
 
 export interface TrainStateOptions {
   /** Default fp32. */
@@ -90,11 +101,18 @@ export class TrainState {
     this.m.fill(0);
     this.v.fill(0);
     initializeParameters(this.specs, seed, (name) => this.view(name));
-    this.startAverage();
+    this.startFromWeights(seed);
   }
 
-  /** The average begins at the present weights. */
-  startAverage(): void {
+  /** The present weights are those of step 0: rounded where they have 16 bits, and the beginning of the average. */
+  startFromWeights(seed: number): void {
+    for (const { name, storage } of this.specs) {
+      if (storage === undefined) continue;
+      const offset = this.layout.has(name)
+        ? this.layout.offset(name)
+        : this.layout.total + this.frozen.layout.offset(name);
+      roundStochastically(this.view(name), storage, weightRounding(seed, 0), offset);
+    }
     this.sliceAverage?.set(this.sliceParameters);
   }
 

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { type Engine, type OnCompile, openEngine } from '@clipyard/engine';
+import { type ComputePrecision, type Engine, type OnCompile, openEngine } from '@clipyard/engine';
 import { type ModelConfig, parameterLayout, parameterSpecs, parseModelConfig } from '@clipyard/model';
 import {
   builtTensorFlow,
@@ -53,7 +53,13 @@ function formulaParameters(target: Float32Array): void {
 }
 
 /** Runs `steps` steps on the same batch on W ranks and returns rank 0's weights and the losses. */
-async function trainSteps(engine: Engine, worldSize: number, micro: number, steps: number, keepsTapes?: boolean) {
+async function trainSteps(
+  engine: Engine,
+  worldSize: number,
+  micro: number,
+  steps: number,
+  { keepsTapes, compute = 'fp32' }: { keepsTapes?: boolean; compute?: ComputePrecision } = {},
+) {
   const groups = referenceGroups(worldSize);
   const results = await Promise.all(
     groups.map(async (group) => {
@@ -67,7 +73,14 @@ async function trainSteps(engine: Engine, worldSize: number, micro: number, step
       const plan = { ...planned, keepsTapes: keepsTapes ?? planned.keepsTapes };
       const stepper = await TrainStep.create(
         { engine, group, state },
-        { config, plan, optimizer: { ...fixture.adamw, clipNorm: null, emaDecay: null }, maxLogitScale: 100, seed: 0 },
+        {
+          config,
+          plan,
+          optimizer: { ...fixture.adamw, clipNorm: null, emaDecay: null },
+          maxLogitScale: 100,
+          compute,
+          seed: 0,
+        },
       );
       const rows = [plan.rank * plan.localBatch, (plan.rank + 1) * plan.localBatch] as const;
       const part = <T extends Uint8Array | Int32Array>(all: T): T =>
@@ -140,12 +153,32 @@ describe.each(ENGINES)('the train step on %s', (name) => {
     [1, 2],
     [2, 1],
   ])('on %i ranks with micro-batches of %i gives the same whether tapes are kept or not', async (worldSize, micro) => {
-    const kept = await trainSteps(engine, worldSize, micro, 5, true);
-    const encodedTwice = await trainSteps(engine, worldSize, micro, 5, false);
+    const kept = await trainSteps(engine, worldSize, micro, 5, { keepsTapes: true });
+    const encodedTwice = await trainSteps(engine, worldSize, micro, 5, { keepsTapes: false });
     expectAllClose(kept.losses, encodedTwice.losses, { rtol: 1e-6 });
     expect(relativeDifference(encodedTwice.parameters, kept.parameters)).toBeLessThan(1e-6);
-    expectBitwise((await trainSteps(engine, worldSize, micro, 5, true)).parameters, kept.parameters);
+    expectBitwise((await trainSteps(engine, worldSize, micro, 5, { keepsTapes: true })).parameters, kept.parameters);
   });
+
+  it.each(
+    (['bf16', 'fp16'] as const).flatMap((compute) =>
+      [
+        [1, 2],
+        [2, 4],
+        [4, 1],
+      ].map(([worldSize, micro]) => ({ compute, worldSize: worldSize!, micro: micro! })),
+    ),
+  )(
+    'with products of $compute on $worldSize ranks with micro-batches of $micro gives what one rank gives, near fp32',
+    async ({ compute, worldSize, micro }) => {
+      const whole = await trainSteps(engine, 1, BATCH, 3, { compute });
+      const split = await trainSteps(engine, worldSize, micro, 3, { compute });
+      expect(relativeDifference(whole.parameters, split.parameters)).toBeLessThan(1e-3);
+      const exact = await trainSteps(engine, 1, BATCH, 3);
+      expectAllClose(whole.losses, exact.losses, { rtol: 0.02 });
+      expect(relativeDifference(exact.parameters, whole.parameters)).toBeGreaterThan(1e-5);
+    },
+  );
 
   it('repeats bitwise', async () => {
     const first = await trainSteps(engine, 2, 2, 5);
@@ -168,8 +201,8 @@ describe.each(ENGINES)('the train step on %s', (name) => {
       [1, 2, true],
       [2, 2, false],
     ] as const) {
-      const expected = await trainSteps(recorded.engine, worldSize, micro, 3, keepsTapes);
-      const actual = await trainSteps(simplified.engine, worldSize, micro, 3, keepsTapes);
+      const expected = await trainSteps(recorded.engine, worldSize, micro, 3, { keepsTapes });
+      const actual = await trainSteps(simplified.engine, worldSize, micro, 3, { keepsTapes });
       expect(actual.losses).toEqual(expected.losses);
       expectBitwise(actual.parameters, expected.parameters);
     }
@@ -192,7 +225,14 @@ describe.each(ENGINES)('the train step on %s', (name) => {
     });
     const stepper = await TrainStep.create(
       { engine, group: group!, state },
-      { config, plan, optimizer: { ...fixture.adamw, clipNorm: null, emaDecay: null }, maxLogitScale: 100, seed: 0 },
+      {
+        config,
+        plan,
+        optimizer: { ...fixture.adamw, clipNorm: null, emaDecay: null },
+        maxLogitScale: 100,
+        compute: 'fp32',
+        seed: 0,
+      },
     );
     await expect(stepper.run({ pixels, tokens }, 1e-3, 6, signal)).rejects.toMatchObject({
       code: 'loss_not_finite',

@@ -1,8 +1,9 @@
 import { ClipyardError, type Group, type RunSpec } from '@clipyard/contracts';
-import type { Engine } from '@clipyard/engine';
+import type { ComputePrecision, Engine } from '@clipyard/engine';
 import { type ContrastiveLoss, compileContrastiveLoss } from '@clipyard/loss';
 import type { ModelConfig } from '@clipyard/model';
 import { clipScale, gradientNorm } from '@clipyard/optim';
+import { scaleGradient } from './gradient-scale.js';
 import { compileUpdate, type ParameterUpdate } from './parameter-update.js';
 import { PhaseTimer } from './phase-timer.js';
 import type { RunPlan } from './run-plan.js';
@@ -28,6 +29,8 @@ export interface TrainStepOptions {
   readonly plan: RunPlan;
   readonly optimizer: Omit<RunSpec['optimizer'], 'layerDecay' | 'momentDtype'>;
   readonly maxLogitScale: number;
+  /** What the towers round the operands of products to. */
+  readonly compute: ComputePrecision;
   /** Of the run, for rounding. */
   readonly seed: number;
 }
@@ -62,8 +65,8 @@ export class TrainStep {
     options: TrainStepOptions,
   ): Promise<TrainStep> {
     const { engine, group, state } = deps;
-    const { config, plan, optimizer, seed } = options;
-    const towers = await compileTowerPasses(engine, state, { config, plan });
+    const { config, plan, compute, optimizer, seed } = options;
+    const towers = await compileTowerPasses(engine, state, { config, plan, compute });
     const loss = await compileContrastiveLoss(engine, {
       localRows: plan.localBatch,
       globalRows: plan.globalBatch,
@@ -88,16 +91,18 @@ export class TrainStep {
     );
     if (!Number.isFinite(loss)) throw notFinite('loss', loss, this.options.optimizer.lr, step);
 
-    await timer.time('backward', () =>
-      this.towers.backward(batch, { dImage_bD: this.dImage_bD, dText_bD: this.dText_bD }),
-    );
-    state.logitScaleGradient = dLogitScale;
+    const cotangents = { dImage_bD: this.dImage_bD, dText_bD: this.dText_bD };
+    const scaled = this.options.compute === 'fp16';
+    const scale = scaled ? await scaleGradient(Object.values(cotangents), group, { signal }) : 1;
+    await timer.time('backward', () => this.towers.backward(batch, cotangents));
+    state.logitScaleGradient = scale * dLogitScale;
 
     await timer.time('communicate', () => group.reduceScatter(state.gradients, state.sliceGradients, { signal }));
-    const norm = await timer.time('communicate', () => gradientNorm(state.sliceGradients, group, { signal }));
+    const scaledNorm = await timer.time('communicate', () => gradientNorm(state.sliceGradients, group, { signal }));
+    const norm = scaledNorm / scale;
     if (!Number.isFinite(norm)) throw notFinite('gradient norm', norm, this.options.optimizer.lr, step);
 
-    await timer.time('optimizer', () => this.update(learningRate, step, norm));
+    await timer.time('optimizer', () => this.update(learningRate, step, { norm, scale }));
     await timer.time('communicate', () => group.allGather(state.sliceParameters, state.parameters, { signal }));
     state.logitScale = Math.fround(Math.min(Math.max(state.logitScale, 0), Math.log(this.options.maxLogitScale)));
     return { loss, accuracy, gradientNorm: norm };
@@ -147,9 +152,14 @@ export class TrainStep {
     }
   }
 
-  private async update(learningRate: number, step: number, norm: number): Promise<void> {
+  /** `norm`: of the gradient, which the state holds `scale` times as large. */
+  private async update(
+    learningRate: number,
+    step: number,
+    { norm, scale }: { norm: number; scale: number },
+  ): Promise<void> {
     const { clipNorm } = this.options.optimizer;
-    const gradScale = clipNorm === null ? 1 : clipScale(norm, clipNorm);
+    const gradScale = (clipNorm === null ? 1 : clipScale(norm, clipNorm)) / scale;
     await this.parameterUpdate.run({ lr: learningRate, step: step + 1, gradScale });
   }
 }
