@@ -20,7 +20,8 @@ export {
   parameterLayout,
   parameterSpecs,
 } from './parameters.js';
-export { presetNames, resolveModelConfig } from './presets.js';
+export { drawPatches, type KeptPatches, keptCount } from './patch-dropout.js';
+export { type ModelChoice, presetNames, resolveModelConfig } from './presets.js';
 export type { SerializedTokenizer, Tokenizer } from './tokenizer.js';
 export { checkModel } from './tokenizer-fit.js';
 export {

@@ -10,6 +10,7 @@ const visionSchema = z.strictObject({
   patch_size: positive.max(128),
   head_width: positive.max(1024).default(64),
   mlp_ratio: z.number().positive().max(16).default(4),
+  patch_dropout: z.number().min(0).lt(1).optional(),
 });
 
 const textSchema = z.strictObject({
@@ -24,11 +25,13 @@ const textSchema = z.strictObject({
 const configSchema = z.strictObject({
   embed_dim: positive.max(8192),
   quick_gelu: z.boolean().default(false),
+  /** Ours, not open_clip's: an MLP in place of each tower's linear projection. */
+  projection: z.strictObject({ type: z.literal('mlp'), hidden: positive.max(65_536) }).optional(),
   vision_cfg: visionSchema,
   text_cfg: textSchema,
 });
 
-/** open_clip's `model_cfg`, the part for a ViT with a text transformer. */
+/** open_clip's `model_cfg`, the part for a ViT with a text transformer, and `projection`. */
 export type ModelConfig = z.infer<typeof configSchema>;
 
 /** Validates a `model_cfg`. Throws `model_config_invalid` with every wrong field; `path` is where it stands in the input. */

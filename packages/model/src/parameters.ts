@@ -1,5 +1,6 @@
 import { CounterRandom, FlatLayout } from '@clipyard/tensor';
 import type { ModelConfig } from './model-config.js';
+import { projectionShapes } from './projection.js';
 
 /** How a parameter begins, as open_clip and PyTorch's default layers do it. */
 export type Initializer =
@@ -9,7 +10,7 @@ export type Initializer =
   | { readonly type: 'uniform'; readonly bound: number };
 
 export interface ParameterSpec {
-  /** open_clip's name. */
+  /** open_clip's name, where it has such a parameter. */
   readonly name: string;
   readonly shape: readonly number[];
   readonly init: Initializer;
@@ -41,10 +42,14 @@ export function parameterSpecs(config: ModelConfig, initTemperature = 0.07): Par
   const add = (name: string, shape: number[], init: Initializer): void => {
     specs.push({ name, shape, init, decay: shape.length >= 2 && !/bn|ln|bias|logit_scale/.test(name) });
   };
-  const { vision_cfg: vision, text_cfg: text, embed_dim: embed } = config;
+  const { vision_cfg: vision, text_cfg: text } = config;
   const norm = (name: string, width: number): void => {
     add(`${name}.weight`, [width], constant(1));
     add(`${name}.bias`, [width], constant(0));
+  };
+  const projection = (tower: 'image' | 'text', width: number): void => {
+    for (const [name, shape, init, inputs] of projectionShapes(config, tower, width))
+      add(name, shape, init === 'zero' ? constant(0) : init === 'linear' ? normal(inputs ** -0.5) : fanIn(inputs));
   };
   const block = (prefix: string, width: number, hidden: number, init: BlockInit): void => {
     norm(`${prefix}.ln_1`, width);
@@ -60,14 +65,14 @@ export function parameterSpecs(config: ModelConfig, initTemperature = 0.07): Par
   };
 
   add('positional_embedding', [text.context_length, text.width], normal(0.01));
-  add('text_projection', [text.width, embed], normal(text.width ** -0.5));
+  projection('text', text.width);
   add('logit_scale', [], constant(Math.log(1 / initTemperature)));
 
   const patches = (vision.image_size / vision.patch_size) ** 2;
   const scale = vision.width ** -0.5;
   add('visual.class_embedding', [vision.width], normal(scale));
   add('visual.positional_embedding', [patches + 1, vision.width], normal(scale));
-  add('visual.proj', [vision.width, embed], normal(scale));
+  projection('image', vision.width);
   add(
     'visual.conv1.weight',
     [vision.width, 3, vision.patch_size, vision.patch_size],

@@ -34,9 +34,19 @@ const PRESETS: Readonly<Record<string, unknown>> = {
 
 export const presetNames = (): string[] => Object.keys(PRESETS);
 
+/** The part of a spec's `model` that decides the architecture. */
+export interface ModelChoice {
+  readonly preset?: string;
+  readonly config?: unknown;
+  /** Instead of what the config says. */
+  readonly patchDropout?: number;
+  /** Likewise. */
+  readonly projection?: { readonly type: 'linear' } | { readonly type: 'mlp'; readonly hidden: number };
+}
+
 /** The config that a spec's `model` names. Throws `preset_unknown` or `model_config_invalid`. */
-export function resolveModelConfig(model: { preset?: string; config?: unknown }): ModelConfig {
-  if (model.preset === undefined) return parseModelConfig(model.config);
+export function resolveModelConfig(model: ModelChoice): ModelConfig {
+  if (model.preset === undefined) return switched(parseModelConfig(model.config), model);
   if (!Object.hasOwn(PRESETS, model.preset)) {
     throw fieldError('preset_unknown', {
       path: 'model.preset',
@@ -45,5 +55,18 @@ export function resolveModelConfig(model: { preset?: string; config?: unknown })
       remedy: `Use one of: ${presetNames().join(', ')}.`,
     });
   }
-  return parseModelConfig(PRESETS[model.preset], 'model.preset');
+  return switched(parseModelConfig(PRESETS[model.preset], 'model.preset'), model);
+}
+
+function switched(config: ModelConfig, { patchDropout, projection }: ModelChoice): ModelConfig {
+  const { projection: own, ...rest } = config;
+  const head = projection ?? own;
+  return {
+    ...rest,
+    ...(head?.type === 'mlp' && { projection: head }),
+    vision_cfg: {
+      ...config.vision_cfg,
+      ...(patchDropout !== undefined && { patch_dropout: patchDropout }),
+    },
+  };
 }

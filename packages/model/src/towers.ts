@@ -12,6 +12,8 @@ import {
   tf,
 } from '@clipyard/engine';
 import type { ModelConfig } from './model-config.js';
+import type { KeptPatches } from './patch-dropout.js';
+import { project } from './projection.js';
 
 /**
  * The two towers of CLIP (arXiv 2103.00020) in open_clip's structure. Legend: m samples, t tokens a sample, w width,
@@ -32,22 +34,23 @@ const QUICK_GELU = 1.702;
 /** Picks the rows that are read after the last block: one a sample. */
 type PickRows = (x_nw: Tensor) => Tensor;
 
-/** Embeddings of length 1 [m,D] of pictures [m,S,S,3] (normalised, channels last). */
-export function encodeImage(config: ModelConfig, parameters: Parameters, images: Tensor): Tensor {
-  return projectImage(parameters, imageFeatures(config, parameters, images));
+/** Embeddings of length 1 [m,D] of pictures [m,S,S,3] (normalised, channels last), or of the `kept` patches of each. */
+export function encodeImage(config: ModelConfig, parameters: Parameters, images: Tensor, kept?: KeptPatches): Tensor {
+  return projectImage(config, parameters, imageFeatures(config, parameters, images, kept));
 }
 
 /** Embeddings of length 1 [m,D] of image features [m,w]. */
-export function projectImage(parameters: Parameters, features: Tensor): Tensor {
-  return l2Normalize(tf.matMul(features, parameters['visual.proj'] as never));
+export function projectImage(config: ModelConfig, parameters: Parameters, features: Tensor): Tensor {
+  return l2Normalize(project(config, 'image', parameters, features));
 }
 
 /** What the image tower gives before its projection, [m,w]: the features that linear probes read. */
-export function imageFeatures(config: ModelConfig, parameters: Parameters, images: Tensor): Tensor {
+export function imageFeatures(config: ModelConfig, parameters: Parameters, images: Tensor, kept?: KeptPatches): Tensor {
   const { image_size: size, patch_size: patch, width, head_width: headWidth, layers } = config.vision_cfg;
   const samples = images.shape[0]!;
   const grid = size / patch;
-  const tokens = grid * grid + 1;
+  const count = kept === undefined ? grid * grid : kept.keptPatches.shape[0]! / samples;
+  const tokens = count + 1;
   const p = (name: string): Tensor => parameters[`visual.${name}`]!;
 
   // A convolution with stride = kernel is a product of flattened patches, in PyTorch's order: channel, row, column.
@@ -55,17 +58,20 @@ export function imageFeatures(config: ModelConfig, parameters: Parameters, image
     tf.transpose(tf.reshape(images, [samples, grid, patch, grid, patch, 3]), [0, 1, 3, 5, 2, 4]),
     [samples * grid * grid, 3 * patch * patch],
   );
-  const embedded = tf.matMul(patches, tf.reshape(p('conv1.weight'), [width, 3 * patch * patch]), false, true);
+  const seen = kept === undefined ? patches : rows(patches, kept.keptPatches);
+  const embedded = tf.matMul(seen, tf.reshape(p('conv1.weight'), [width, 3 * patch * patch]), false, true);
   const classToken = tf.tile(tf.reshape(p('class_embedding'), [1, 1, width]), [samples, 1, 1]);
   const sequence = tf.add(
-    tf.concat([classToken, tf.reshape(embedded, [samples, grid * grid, width])], 1),
-    p('positional_embedding'),
+    tf.concat([classToken, tf.reshape(embedded, [samples, count, width])], 1),
+    kept === undefined
+      ? p('positional_embedding')
+      : tf.reshape(rows(p('positional_embedding'), kept.keptPositions), [samples, tokens, width]),
   );
   let x = layerNorm(tf.reshape(sequence, [samples * tokens, width]), p('ln_pre.weight'), p('ln_pre.bias'));
 
   const layout: Layout = { samples, tokens, width, heads: width / headWidth };
-  const classRows: PickRows = (rows) =>
-    tf.reshape(tf.slice(tf.reshape(rows, [samples, tokens, width]), [0, 0, 0], [-1, 1, -1]), [samples, width]);
+  const classRows: PickRows = (all) =>
+    tf.reshape(tf.slice(tf.reshape(all, [samples, tokens, width]), [0, 0, 0], [-1, 1, -1]), [samples, width]);
   for (let layer = 0; layer < layers; layer++) {
     x = block(
       x,
@@ -104,12 +110,8 @@ export function encodeText(config: ModelConfig, parameters: Parameters, tokens: 
       layer === layers - 1 ? endRows : undefined,
     );
   }
-  return l2Normalize(
-    tf.matMul(
-      layerNorm(x, parameters['ln_final.weight']!, parameters['ln_final.bias']!),
-      parameters.text_projection! as never,
-    ),
-  );
+  const features = layerNorm(x, parameters['ln_final.weight']!, parameters['ln_final.bias']!);
+  return l2Normalize(project(config, 'text', parameters, features));
 }
 
 /** For each row of `tokens` [m·t] the index of its largest token among all rows: end-of-text has the largest id. */

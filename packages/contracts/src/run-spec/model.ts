@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { count } from './numbers.js';
+import { count, positive } from './numbers.js';
 
 /** `job:<id>`, `job:<id>@<step>` or `file:<path>`. */
 const INIT = /^(?:file:.+|job:[\w-]+(?:@\d{1,9})?)$/;
@@ -30,6 +30,28 @@ export const modelSchema = z
       .default('word')
       .describe(
         "`word`: one token a word, the vocabulary counted from the training captions; `clip`: CLIP's byte-pair encoding, 49,408 tokens, as open_clip has it; `file:<path>`: a byte-pair vocabulary of your own, as `clipyard tokenizer train` writes it, relative to the data directory",
+      ),
+    projection: z
+      .discriminatedUnion('type', [
+        z.strictObject({ type: z.literal('linear') }).describe("The paper's choice"),
+        z
+          .strictObject({
+            type: z.literal('mlp'),
+            hidden: positive.max(65_536).describe('Width of the hidden layer, in both towers'),
+          })
+          .describe('One hidden layer of GELUs, with biases; open_clip has no such model'),
+      ])
+      .optional()
+      .describe(
+        "What maps each tower's features into the shared space. Default: `projection` of the config, `linear` for presets",
+      ),
+    patchDropout: z
+      .number()
+      .min(0)
+      .lt(1)
+      .optional()
+      .describe(
+        "Part of each picture's patches that the image tower does not see in training, chosen anew each time, the same on any number of ranks (FLIP, Li et al., arXiv 2212.00794); evaluation sees all. Default: `vision_cfg.patch_dropout` of the config, 0 for presets",
       ),
     lock: z
       .strictObject({

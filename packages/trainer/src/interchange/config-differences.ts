@@ -1,8 +1,8 @@
 import { type ModelConfig, parseModelConfig } from '@clipyard/model';
 import type { WeightSource } from './weight-source.js';
 
-/** Fields of which other values are meant: position embeddings are resampled. */
-const RESIZED = ['vision_cfg.image_size', 'text_cfg.context_length'];
+/** Fields of which other values are meant: position embeddings are resampled, and patches left out in training only. */
+const FREE = ['vision_cfg.image_size', 'text_cfg.context_length', 'vision_cfg.patch_dropout'];
 
 /**
  * What the source's config says otherwise than ours, where shapes do not tell: the activation and the heads. Weights would
@@ -34,7 +34,7 @@ export function configDifferences(
     );
   for (const [path, value] of leaves(parsed(given))) {
     const own = leaves(config).get(path);
-    if (path !== 'quick_gelu' && !RESIZED.includes(path) && own !== value)
+    if (path !== 'quick_gelu' && !FREE.includes(path) && own !== value)
       warnings.push(`${path} is ${value} in the config of the weights, ${own} in the model's`);
   }
   return { warnings, notes: [] };

@@ -1,6 +1,6 @@
 import { CLIP_PIXEL_STATISTICS, normalizePixels } from '@clipyard/data';
 import type { Buffers, ComputePrecision, Engine, Program, StagedProgram } from '@clipyard/engine';
-import { endOfTextRows, type ModelConfig } from '@clipyard/model';
+import { drawPatches, endOfTextRows, type ModelConfig } from '@clipyard/model';
 import type { RunPlan } from './run-plan.js';
 import { compileBackward, compileEncoder, compileEncodeThenBackward, sumInputs } from './tower-programs.js';
 import type { TrainState } from './train-state.js';
@@ -13,6 +13,12 @@ export interface StepBatch {
   readonly tokens: Int32Array;
 }
 
+/** A batch and where it stands in the run. */
+export interface PlacedBatch extends StepBatch {
+  /** Of its first sample, among all that the run takes. */
+  readonly position: number;
+}
+
 /** Cotangents of the embeddings of all rows, [b,D] each. */
 export interface Cotangents {
   readonly dImage_bD: Float32Array;
@@ -22,9 +28,9 @@ export interface Cotangents {
 /** The forward and the backward pass of both towers over a rank's micro-batches. */
 export interface TowerPasses {
   /** Writes the embeddings [m,D] of one micro-batch. */
-  encode(batch: StepBatch, micro: number, embeddings: { image: Float32Array; text: Float32Array }): Promise<void>;
+  encode(batch: PlacedBatch, micro: number, embeddings: { image: Float32Array; text: Float32Array }): Promise<void>;
   /** Leaves the gradient of the towers' parameters over all micro-batches of the same batch in the state. */
-  backward(batch: StepBatch, cotangents: Cotangents): Promise<void>;
+  backward(batch: PlacedBatch, cotangents: Cotangents): Promise<void>;
   dispose(): Promise<void>;
 }
 
@@ -32,6 +38,8 @@ export interface TowerPassesOptions {
   readonly config: ModelConfig;
   readonly plan: RunPlan;
   readonly compute: ComputePrecision;
+  /** Of the run, for patch dropout. */
+  readonly seed: number;
 }
 
 /** Compiles what the plan asks for. */
@@ -69,8 +77,8 @@ class MicroBatches {
     this.images = Array.from({ length: kept ? this.count : 1 }, () => engine.allocate('float32', pixels));
   }
 
-  inputs(batch: StepBatch, micro: number): Buffers {
-    const { plan, config } = this.options;
+  inputs(batch: PlacedBatch, micro: number): Buffers {
+    const { plan, config, seed } = this.options;
     const { image_size: size } = config.vision_cfg;
     const { context_length: length } = config.text_cfg;
     const part = <T extends Uint8Array | Int32Array>(array: T, width: number): T =>
@@ -78,7 +86,9 @@ class MicroBatches {
     const tokens = part(batch.tokens, length);
     const pixels = part(batch.pixels, size * size * 3);
     const images = normalizePixels(pixels, CLIP_PIXEL_STATISTICS, this.images[micro % this.images.length]!);
-    return { ...this.state.towerViews, images, tokens, ends: endOfTextRows(tokens, length) };
+    const place = { seed, position: batch.position + micro * plan.microBatch, samples: plan.microBatch };
+    const kept = config.vision_cfg.patch_dropout ? drawPatches(config.vision_cfg, place) : {};
+    return { ...this.state.towerViews, images, tokens, ends: endOfTextRows(tokens, length), ...kept };
   }
 
   cotangents({ dImage_bD, dText_bD }: Cotangents, micro: number): Buffers {
@@ -104,11 +114,11 @@ class KeptTapes implements TowerPasses {
     this.soFar = this.microBatches.count > 1 ? sumInputs(state.gradientViews) : {};
   }
 
-  async encode(batch: StepBatch, micro: number, embeddings: Buffers): Promise<void> {
+  async encode(batch: PlacedBatch, micro: number, embeddings: Buffers): Promise<void> {
     await this.program.begin(this.microBatches.inputs(batch, micro), embeddings, micro);
   }
 
-  async backward(_batch: StepBatch, cotangents: Cotangents): Promise<void> {
+  async backward(_batch: PlacedBatch, cotangents: Cotangents): Promise<void> {
     const { state, microBatches } = this;
     if (microBatches.count > 1) state.gradients.fill(0);
     for (let micro = 0; micro < microBatches.count; micro++) {
@@ -136,11 +146,11 @@ class EncodedTwice implements TowerPasses {
     this.microBatches = new MicroBatches(engine, state, options, false);
   }
 
-  async encode(batch: StepBatch, micro: number, embeddings: Buffers): Promise<void> {
+  async encode(batch: PlacedBatch, micro: number, embeddings: Buffers): Promise<void> {
     await this.encoder.run(this.microBatches.inputs(batch, micro), embeddings);
   }
 
-  async backward(batch: StepBatch, cotangents: Cotangents): Promise<void> {
+  async backward(batch: PlacedBatch, cotangents: Cotangents): Promise<void> {
     const { state, microBatches } = this;
     state.gradients.fill(0);
     const soFar = sumInputs(state.gradientViews);

@@ -12,6 +12,8 @@ import {
   encodeImage,
   encodeText,
   imageFeatures,
+  type KeptPatches,
+  keptCount,
   type ModelConfig,
   type ParameterSpec,
   projectImage,
@@ -19,7 +21,8 @@ import {
 
 /**
  * The programs of the two towers for a micro-batch. Legend: m samples of the micro-batch, S side of a picture, t context
- * length, D embedding dimension. Inputs are the parameters by name and `images` [m,S,S,3], `tokens` [m,t], `ends` [m].
+ * length, D embedding dimension. Inputs are the parameters by name and `images` [m,S,S,3], `tokens` [m,t], `ends` [m]; in
+ * training with patch dropout also those of KeptPatches.
  */
 export const LOGIT_SCALE = 'logit_scale';
 export const gradientName = (parameter: string): string => `gradient:${parameter}`;
@@ -59,14 +62,32 @@ function inputSpecs(
 
 const computeOf = ({ compute = 'fp32' }: TowerProgramOptions) => ({ compute });
 
-/** Forward only: `image` and `text` [m,D]. */
+function keptSpecs({ config, samples }: TowerProgramOptions): Record<string, Specs[string]> {
+  if (!config.vision_cfg.patch_dropout) return {};
+  const kept = keptCount(config.vision_cfg);
+  return {
+    keptPatches: { shape: [samples * kept], dtype: 'int32' },
+    keptPositions: { shape: [samples * (kept + 1)], dtype: 'int32' },
+  };
+}
+
+const keptOf = ({ keptPatches, keptPositions }: Readonly<Record<string, Tensor>>): KeptPatches | undefined =>
+  keptPatches === undefined || keptPositions === undefined ? undefined : { keptPatches, keptPositions };
+
+/** What the towers take in training. */
+const trainingSpecs = (options: TowerProgramOptions): Record<string, Specs[string]> => ({
+  ...inputSpecs(options, 'both'),
+  ...keptSpecs(options),
+});
+
+/** Forward only, in training: `image` and `text` [m,D]. */
 export function compileEncoder(engine: Engine, options: TowerProgramOptions): Promise<Program> {
   const { config } = options;
   const fn: TensorFunction = (inputs) => ({
-    image: encodeImage(config, inputs, inputs.images!),
+    image: encodeImage(config, inputs, inputs.images!, keptOf(inputs)),
     text: encodeText(config, inputs, inputs.tokens!, inputs.ends!),
   });
-  return engine.compile(fn, inputSpecs(options, 'both'), { name: 'encode', ...computeOf(options) });
+  return engine.compile(fn, trainingSpecs(options), { name: 'encode', ...computeOf(options) });
 }
 
 /** Forward of one tower only, for evaluation: `image` or `text` [m,D], and its inputs. */
@@ -93,7 +114,7 @@ export function compileTower(engine: Engine, which: 'image' | 'text', options: T
 export function compileImageFeatures(engine: Engine, options: TowerProgramOptions): Promise<Program> {
   const fn: TensorFunction = (inputs) => {
     const features = imageFeatures(options.config, inputs, inputs.images!);
-    return { image: projectImage(inputs, features), features };
+    return { image: projectImage(options.config, inputs, features), features };
   };
   return engine.compile(fn, inputSpecs(options, 'image'), { name: 'encode images with features' });
 }
@@ -110,7 +131,10 @@ function vectorJacobian({ config, parameters, samples }: TowerProgramOptions): T
     const towers = (...values: Tensor[]): Tensor => {
       const byName = { ...inputs, ...Object.fromEntries(names.map((name, i) => [name, values[i]!])) };
       return tf.concat(
-        [encodeImage(config, byName, inputs.images!), encodeText(config, byName, inputs.tokens!, inputs.ends!)],
+        [
+          encodeImage(config, byName, inputs.images!, keptOf(inputs)),
+          encodeText(config, byName, inputs.tokens!, inputs.ends!),
+        ],
         0,
       );
     };
@@ -130,7 +154,7 @@ function vectorJacobian({ config, parameters, samples }: TowerProgramOptions): T
 
 function withCotangents(options: TowerProgramOptions): Specs {
   const cotangent = { shape: [options.samples, options.config.embed_dim] };
-  return { ...inputSpecs(options, 'both'), dImage: cotangent, dText: cotangent };
+  return { ...trainingSpecs(options), dImage: cotangent, dText: cotangent };
 }
 
 const sumName = (gradient: string): string => `sum:${gradient}`;

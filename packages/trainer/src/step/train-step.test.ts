@@ -36,14 +36,14 @@ interface Fixture {
 const fixture: Fixture = JSON.parse(
   readFileSync(new URL('../../../model/src/fixtures/clip-tiny-torch.json', import.meta.url), 'utf8'),
 );
-const config: ModelConfig = parseModelConfig(fixture.config);
+const wholeConfig: ModelConfig = parseModelConfig(fixture.config);
 const BATCH = 8;
-const SIZE = config.vision_cfg.image_size;
+const SIZE = wholeConfig.vision_cfg.image_size;
 const pixels = Uint8Array.from(formulaWords('images', BATCH * SIZE * SIZE * 3), (word) => (word >>> 8) % 256);
 const tokens = Int32Array.from(fixture.tokens.flat());
 const signal = new AbortController().signal;
 
-const specs = parameterSpecs(config);
+const specs = parameterSpecs(wholeConfig);
 const layout = parameterLayout(specs);
 
 function formulaParameters(target: Float32Array): void {
@@ -58,7 +58,11 @@ async function trainSteps(
   worldSize: number,
   micro: number,
   steps: number,
-  { keepsTapes, compute = 'fp32' }: { keepsTapes?: boolean; compute?: ComputePrecision } = {},
+  {
+    keepsTapes,
+    compute = 'fp32',
+    config = wholeConfig,
+  }: { keepsTapes?: boolean; compute?: ComputePrecision; config?: ModelConfig } = {},
 ) {
   const groups = referenceGroups(worldSize);
   const results = await Promise.all(
@@ -180,6 +184,23 @@ describe.each(ENGINES)('the train step on %s', (name) => {
     },
   );
 
+  it('with patch dropout gives the same on any number of ranks, with micro-batches of any size, tapes kept or not', async () => {
+    const config = { ...wholeConfig, vision_cfg: { ...wholeConfig.vision_cfg, patch_dropout: 0.5 } };
+    const whole = await trainSteps(engine, 1, BATCH, 10, { keepsTapes: true, config });
+    for (const [worldSize, micro, keepsTapes] of [
+      [1, 2, false],
+      [2, 4, true],
+      [2, 2, false],
+      [4, 1, true],
+    ] as const) {
+      const split = await trainSteps(engine, worldSize, micro, 10, { keepsTapes, config });
+      expectAllClose(split.losses, whole.losses, { rtol: 1e-4, atol: 1e-5 });
+      expect(relativeDifference(whole.parameters, split.parameters)).toBeLessThan(1e-5);
+    }
+    const all = await trainSteps(engine, 1, BATCH, 1);
+    expect(Math.abs(all.losses[0]! - whole.losses[0]!)).toBeGreaterThan(1e-3);
+  });
+
   it('repeats bitwise', async () => {
     const first = await trainSteps(engine, 2, 2, 5);
     const second = await trainSteps(engine, 2, 2, 5);
@@ -226,7 +247,7 @@ describe.each(ENGINES)('the train step on %s', (name) => {
     const stepper = await TrainStep.create(
       { engine, group: group!, state },
       {
-        config,
+        config: wholeConfig,
         plan,
         optimizer: { ...fixture.adamw, clipNorm: null, emaDecay: null },
         maxLogitScale: 100,

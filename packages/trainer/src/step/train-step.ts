@@ -7,7 +7,7 @@ import { scaleGradient } from './gradient-scale.js';
 import { compileUpdate, type ParameterUpdate } from './parameter-update.js';
 import { PhaseTimer } from './phase-timer.js';
 import type { RunPlan } from './run-plan.js';
-import { compileTowerPasses, type StepBatch, type TowerPasses } from './tower-passes.js';
+import { compileTowerPasses, type PlacedBatch, type StepBatch, type TowerPasses } from './tower-passes.js';
 import type { TrainState } from './train-state.js';
 
 /**
@@ -31,7 +31,7 @@ export interface TrainStepOptions {
   readonly maxLogitScale: number;
   /** What the towers round the operands of products to. */
   readonly compute: ComputePrecision;
-  /** Of the run, for rounding. */
+  /** Of the run, for rounding and patch dropout. */
   readonly seed: number;
 }
 
@@ -66,7 +66,7 @@ export class TrainStep {
   ): Promise<TrainStep> {
     const { engine, group, state } = deps;
     const { config, plan, compute, optimizer, seed } = options;
-    const towers = await compileTowerPasses(engine, state, { config, plan, compute });
+    const towers = await compileTowerPasses(engine, state, { config, plan, compute, seed });
     const loss = await compileContrastiveLoss(engine, {
       localRows: plan.localBatch,
       globalRows: plan.globalBatch,
@@ -79,8 +79,10 @@ export class TrainStep {
   /**
    * Step `step` (from 0) on this rank's rows of the global batch. Throws `loss_not_finite` before any weight has changed.
    */
-  async run(batch: StepBatch, learningRate: number, step: number, signal: AbortSignal): Promise<StepResult> {
+  async run(own: StepBatch, learningRate: number, step: number, signal: AbortSignal): Promise<StepResult> {
     const { group, state, timer } = this;
+    const { plan } = this.options;
+    const batch = { ...own, position: step * plan.globalBatch + plan.rank * plan.localBatch };
     await this.encodeAndGather(batch, signal);
 
     const { loss, dLogitScale, accuracy } = await timer.time('loss', () =>
@@ -115,7 +117,7 @@ export class TrainStep {
   }
 
   /** Fills the gathered embeddings; a micro-batch's embeddings travel while the next one is encoded. */
-  private async encodeAndGather(batch: StepBatch, signal: AbortSignal): Promise<void> {
+  private async encodeAndGather(batch: PlacedBatch, signal: AbortSignal): Promise<void> {
     const { plan, config } = this.options;
     const dimension = config.embed_dim;
     const own = (emb_BD: Float32Array, row: number, count: number): Float32Array => {
