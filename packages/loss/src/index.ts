@@ -1,8 +1,12 @@
-export {
-  type ContrastiveLoss,
-  type ContrastiveLossInputs,
-  type ContrastiveLossOptions,
-  type ContrastiveLossOutputs,
-  type ContrastiveLossResult,
-  compileContrastiveLoss,
+export { compileContrastiveLoss } from './compile-contrastive-loss.js';
+export type {
+  ClipLossOptions,
+  ContrastiveLoss,
+  ContrastiveLossInputs,
+  ContrastiveLossOptions,
+  ContrastiveLossOutputs,
+  ContrastiveLossResult,
+  Distillation,
+  SigLipLossOptions,
+  TeacherEmbeddings,
 } from './contrastive-loss.js';

@@ -9,6 +9,13 @@ export interface TileSizes {
   readonly columns: number;
 }
 
+export interface TileGrid {
+  /** Of [0,b). */
+  readonly rows: readonly Range[];
+  /** Of [0,B). */
+  readonly columns: readonly Range[];
+}
+
 /** Logits of a tile, 4 MiB: larger ones are no faster, smaller ones cost calls. */
 const TILE_AREA = 2 ** 20;
 const TILE_ROWS = 512;
@@ -26,3 +33,41 @@ export function evenRanges(total: number, limit: number): Range[] {
   const begin = (i: number) => Math.floor((i * total) / count);
   return Array.from({ length: count }, (_, i) => ({ begin: begin(i), size: begin(i + 1) - begin(i) }));
 }
+
+export function tileGrid(
+  localRows: number,
+  globalRows: number,
+  limits: { readonly tileRows?: number; readonly tileColumns?: number },
+): TileGrid {
+  const { rows, columns } = defaultTileSizes(localRows, globalRows);
+  return {
+    rows: evenRanges(localRows, limits.tileRows ?? rows),
+    columns: evenRanges(globalRows, limits.tileColumns ?? columns),
+  };
+}
+
+/** The rows of a range, of a matrix that is `width` wide. */
+export const rowsOf = (matrix: Float32Array, { begin, size }: Range, width: number): Float32Array =>
+  matrix.subarray(begin * width, (begin + size) * width);
+
+/**
+ * Goes over the column tiles of one row tile. What it carries from tile to tile has two copies that take turns: a tile
+ * reads one and writes the other. Resolves with the one written last.
+ */
+export async function sweep<T>(
+  columns: readonly Range[],
+  first: T,
+  second: T,
+  run: (columns: Range, before: T, after: T) => Promise<unknown>,
+): Promise<T> {
+  let [before, after] = [first, second];
+  for (const tile of columns) {
+    await run(tile, before, after);
+    [before, after] = [after, before];
+  }
+  return before;
+}
+
+/** Two copies for a sweep, in the order that makes it end in `target`. */
+export const endingIn = <T>(target: T, other: T, columns: readonly Range[]): [first: T, second: T] =>
+  columns.length % 2 === 0 ? [target, other] : [other, target];
