@@ -85,7 +85,7 @@ function rowsOf(schema, { isChoice = false } = {}) {
   });
 }
 
-const isSection = (schema) => schema.properties !== undefined;
+const isSection = (schema) => schema.properties !== undefined || variantsOf(schema).length > 0;
 const code = (value) => `\`${JSON.stringify(value)}\``;
 const cell = (text) => text.replaceAll('|', '\\|');
 
@@ -93,7 +93,7 @@ function typeOf(schema) {
   if (schema.const !== undefined) return code(schema.const);
   if (Object.keys(schema).length === 0) return 'anything';
   if (schema.enum !== undefined) return schema.enum.map(code).join(', ');
-  if (isSection(schema) || variantsOf(schema).length > 0) return 'object, see below';
+  if (isSection(schema)) return 'object, see below';
   const union = schema.anyOf ?? schema.oneOf;
   if (union !== undefined) return union.map(typeOf).join(' or ');
   if (schema.prefixItems !== undefined) return `[${schema.prefixItems.map(typeOf).join('; ')}]`;

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from fixture_json import numbers, versions, write
 from formula_values import filled, mixed
-from open_clip.loss import ClipLoss
+from open_clip.loss import ClipLoss, SigLipLoss
 from open_clip.model import CLIP
 from open_clip.version import __version__ as open_clip_version
 
@@ -26,6 +26,7 @@ CONFIG = {
 }
 BATCH, SIZE, CONTEXT, VOCABULARY = 8, 32, 16, 512
 LOGIT_SCALE = float(np.log(1 / 0.07))
+LOGIT_BIAS = -10.0
 ADAMW = {"lr": 1e-3, "betas": [0.9, 0.98], "eps": 1e-6, "weightDecay": 0.2}
 SMALL = 128
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -36,6 +37,8 @@ def scale_and_offset(name: str, shape: tuple) -> tuple[float, float]:
     """How the formula fills a parameter: offset + scale * u."""
     if name == "logit_scale":
         return 0.0, LOGIT_SCALE
+    if name == "logit_bias":
+        return 0.0, LOGIT_BIAS
     if len(shape) == 1:
         is_gain = name.endswith(".weight")
         return 0.125, 1.0 if is_gain else 0.0
@@ -82,12 +85,8 @@ def norm(tensor: torch.Tensor) -> float:
     return float(tensor.detach().double().norm())
 
 
-def train_step_fixture() -> dict:
-    model = build(CONFIG)
-    images, tokens = inputs()
-    named = list(model.named_parameters())
-    initial = {name: parameter.detach().clone() for name, parameter in named}
-    optimizer = torch.optim.AdamW(
+def adamw(named: list) -> torch.optim.AdamW:
+    return torch.optim.AdamW(
         [
             {"params": [p for n, p in named if not decays(n, p)], "weight_decay": 0.0},
             {"params": [p for n, p in named if decays(n, p)], "weight_decay": ADAMW["weightDecay"]},
@@ -96,6 +95,14 @@ def train_step_fixture() -> dict:
         betas=tuple(ADAMW["betas"]),
         eps=ADAMW["eps"],
     )
+
+
+def train_step_fixture() -> dict:
+    model = build(CONFIG)
+    images, tokens = inputs()
+    named = list(model.named_parameters())
+    initial = {name: parameter.detach().clone() for name, parameter in named}
+    optimizer = adamw(named)
     contrastive = ClipLoss()
     losses, first = [], {}
     parameters = {
@@ -145,6 +152,33 @@ def train_step_fixture() -> dict:
     }
 
 
+def siglip_fixture() -> dict:
+    model = build({**CONFIG, "init_logit_bias": LOGIT_BIAS})
+    images, tokens = inputs()
+    named = list(model.named_parameters())
+    initial = {name: parameter.detach().clone() for name, parameter in named}
+    optimizer = adamw(named)
+    losses, scales, biases = [], [], []
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = SigLipLoss()(*encode(model, images, tokens))
+        loss.backward()
+        optimizer.step()
+        losses += numbers(loss.detach())
+        scales += numbers(model.logit_scale.detach())
+        biases += numbers(model.logit_bias.detach())
+    return {
+        "madeBy": "scripts/reference/make_clip_tiny_fixture.py",
+        "versions": versions(torch=torch.__version__, open_clip=open_clip_version),
+        "about": "The parameters and inputs of clip-tiny-torch.json with a logit bias, under SigLipLoss. `losses`: before steps 1, 2 and 3 of AdamW on the same batch. `changeNorms`: of the parameters, by all three.",
+        "initLogitBias": LOGIT_BIAS,
+        "losses": losses,
+        "logitScales": scales,
+        "logitBiases": biases,
+        "changeNorms": {name: norm(parameter - initial[name]) for name, parameter in named},
+    }
+
+
 def gelu_fixture() -> dict:
     config = {**CONFIG, "quick_gelu": False}
     images, tokens = inputs()
@@ -169,3 +203,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     write(os.path.join(output, "clip-tiny-torch.json"), train_step_fixture())
     write(os.path.join(output, "clip-tiny-gelu-torch.json"), gelu_fixture())
+    write(os.path.join(output, "clip-tiny-siglip-torch.json"), siglip_fixture())

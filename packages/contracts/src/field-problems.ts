@@ -14,7 +14,7 @@ export function fieldProblems(
           ...issue,
           keys: [key],
           path: [...issue.path, key],
-          message: 'is not a known field',
+          message: issue.message.startsWith('Unrecognized key') ? 'is not a known field' : issue.message,
         }))
       : [issue],
   );

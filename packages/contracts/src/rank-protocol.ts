@@ -135,8 +135,9 @@ export interface PredictionSample {
 
 /** Names of the metrics that ranks report, with unit and meaning. */
 export const METRICS = {
-  loss: 'Contrastive loss over the global batch, nats',
+  loss: 'Loss over the global batch, nats a sample',
   logit_scale: 'exp(logit scale): the factor on the cosine similarities',
+  logit_bias: 'Added to each of these products, by the loss `siglip`',
   lr: 'Learning rate of this step',
   'batch/accuracy': 'Share of the global batch whose own caption has the highest similarity, 0 to 1',
   grad_norm: 'Global norm of the gradient, before clipping',

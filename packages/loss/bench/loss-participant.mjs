@@ -39,7 +39,7 @@ const copyingGroup = (worldSize) => ({
 
 async function tiled() {
   const outputs = { dImage_bD: engine.allocate('float32', b * D), dText_bD: engine.allocate('float32', b * D) };
-  const loss = await compileContrastiveLoss(engine, { localRows: b, globalRows: B, dimension: D });
+  const loss = await compileContrastiveLoss(engine, { type: 'clip', localRows: b, globalRows: B, dimension: D });
   const inputs = { imageEmb_BD: unitRows('images'), textEmb_BD: unitRows('texts'), logitScale };
   const group = copyingGroup(B / b);
   return async () => (await loss.run({ ...inputs, group }, outputs)).loss;

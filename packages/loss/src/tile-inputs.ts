@@ -46,7 +46,10 @@ const MASKED = -2e30;
 /** Cosines that differ by less are equal for the accuracy: own pairs are not summed in the order of the matrix product. */
 export const TIE = 4e-6;
 
-export const duplicateSpecs = (R: number, C: number): Specs => ({ group: { shape: [R, 1] }, groups: { shape: [1, C] } });
+export const duplicateSpecs = (R: number, C: number): Specs => ({
+  group: { shape: [R, 1] },
+  groups: { shape: [1, C] },
+});
 
 /** [R,C]: what takes pairs of one group out, own pairs among them. */
 export const duplicateMask = ({ group, groups }: Record<string, Tensor>): Tensor =>

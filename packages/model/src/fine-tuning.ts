@@ -17,6 +17,10 @@ export interface FineTuning {
   readonly layerDecay: number;
 }
 
+/** The config with what the loss asks of a model: where a logit bias starts, without which SigLIP's is of no use. */
+export const configForLoss = (config: ModelConfig, loss: RunSpec['loss']): ModelConfig =>
+  loss.type === 'siglip' ? { ...config, init_logit_bias: loss.initLogitBias } : config;
+
 /** Every parameter of a run's model, with how it is trained and kept. */
 export function runParameters(
   { model, loss, optimizer, precision }: Pick<RunSpec, 'model' | 'loss' | 'optimizer' | 'precision'>,

@@ -7,7 +7,7 @@ export {
   type ParseVocabularyOptions,
   parseVocabulary,
 } from './bpe/vocabulary-file.js';
-export { type FineTuning, fineTune, runParameters } from './fine-tuning.js';
+export { configForLoss, type FineTuning, fineTune, runParameters } from './fine-tuning.js';
 export { clipTokenizer, loadTokenizer, serializedTokenizerSchema } from './load-tokenizer.js';
 export { type ModelConfig, parseModelConfig } from './model-config.js';
 export {

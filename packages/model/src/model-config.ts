@@ -27,6 +27,8 @@ const configSchema = z.strictObject({
   quick_gelu: z.boolean().default(false),
   /** Ours, not open_clip's: an MLP in place of each tower's linear projection. */
   projection: z.strictObject({ type: z.literal('mlp'), hidden: positive.max(65_536) }).optional(),
+  /** With it, the model has a `logit_bias`, which starts there. */
+  init_logit_bias: z.number().optional(),
   vision_cfg: visionSchema,
   text_cfg: textSchema,
 });

@@ -67,6 +67,7 @@ export function parameterSpecs(config: ModelConfig, initTemperature = 0.07): Par
   add('positional_embedding', [text.context_length, text.width], normal(0.01));
   projection('text', text.width);
   add('logit_scale', [], constant(Math.log(1 / initTemperature)));
+  if (config.init_logit_bias !== undefined) add('logit_bias', [], constant(config.init_logit_bias));
 
   const patches = (vision.image_size / vision.patch_size) ** 2;
   const scale = vision.width ** -0.5;

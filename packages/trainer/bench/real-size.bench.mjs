@@ -75,7 +75,14 @@ async function measure({ preset, global, micro, steps }) {
   });
   const stepper = await TrainStep.create(
     { engine: noting, group: createGroup([], { rank: 0, worldSize: 1 }), state },
-    { config, plan, optimizer: OPTIMIZER, maxLogitScale: 100, compute: 'fp32', seed: 0 },
+    {
+      config,
+      plan,
+      optimizer: OPTIMIZER,
+      loss: { type: 'clip', maxLogitScale: 100, labelSmoothing: 0, maskDuplicates: 'none' },
+      compute: 'fp32',
+      seed: 0,
+    },
   );
   const { image_size: size } = config.vision_cfg;
   const { context_length: length, vocab_size: vocabulary } = config.text_cfg;

@@ -37,7 +37,7 @@ const stepper = await TrainStep.create(
     config,
     plan,
     optimizer: { ...adamw, clipNorm: null, emaDecay: null },
-    maxLogitScale: 100,
+    loss: { type: 'clip', maxLogitScale: 100, labelSmoothing: 0, maskDuplicates: 'none' },
     compute: 'fp32',
     seed: 0,
   },

@@ -2,6 +2,7 @@ import { ClipyardError, type RankStart } from '@clipyard/contracts';
 import { type BadSample, BatchLoader, CLIP_PIXEL_STATISTICS, type Dataset, openDataset, Sampler } from '@clipyard/data';
 import {
   checkModel,
+  configForLoss,
   type ModelConfig,
   type ParameterSpec,
   parameterLayout,
@@ -53,7 +54,7 @@ export async function openRun(
 ): Promise<RunParts> {
   const { engine, group, store, log } = deps;
   const { spec } = start;
-  const config = checkModel(spec.model);
+  const config = configForLoss(checkModel(spec.model), spec.loss);
   const specs = runParameters(spec, config);
   const layout = parameterLayout(specs);
   const modelHash = modelHashOf(specs);
@@ -92,7 +93,7 @@ export async function openRun(
       config,
       plan,
       optimizer: spec.optimizer,
-      maxLogitScale: spec.loss.maxLogitScale,
+      loss: spec.loss,
       compute: spec.precision.compute,
       seed: spec.seed,
     },

@@ -306,6 +306,21 @@ describe('a run', () => {
     expect({ type, merges }).toEqual({ type: 'bpe', merges: vocabulary.split('\n').slice(1) });
   });
 
+  it('keeps the bias of SigLIP in checkpoints, where open_clip looks for it, and resumes bitwise', async () => {
+    const spec = { loss: { type: 'siglip', initLogitBias: -5, maskDuplicates: 'caption' } as const };
+    const { reports, checkpoints } = await run('a', { worldSize: 2, spec });
+    const { values } = reports.filter((report) => report.type === 'metrics').at(-1)!;
+    const { entries, data } = readSafetensors(await file('a', 12, 'model.safetensors'));
+    const bias = tensorFloats(entries.get('logit_bias')!, data);
+    expect(values.logit_bias).toBe(bias[0]);
+    expect(bias[0]).not.toBe(-5);
+    expect(Math.abs(bias[0]! + 5)).toBeLessThan(12 * 1.1e-3);
+    const config = JSON.parse(new TextDecoder().decode(await file('a', 12, 'open_clip_config.json')));
+    expect(config.model_cfg.init_logit_bias).toBe(-5);
+    await run('b', { worldSize: 2, spec, resume: [checkpoints.find(({ step }) => step === 8)!] });
+    expectBitwise(await weights('a', 12), await weights('b', 12));
+  });
+
   it.each([
     [1, 2],
     [2, 1],

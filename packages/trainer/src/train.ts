@@ -129,6 +129,7 @@ class Run {
       'batch/accuracy': result.accuracy,
       grad_norm: result.gradientNorm,
       logit_scale: Math.exp(state.logitScale),
+      ...(spec.loss.type === 'siglip' ? { logit_bias: state.logitBias } : {}),
       lr,
     };
     Object.assign(this.latest, values);

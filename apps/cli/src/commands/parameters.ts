@@ -1,5 +1,5 @@
 import { parseRunSpec } from '@clipyard/contracts';
-import { resolveModelConfig, runParameters } from '@clipyard/model';
+import { configForLoss, resolveModelConfig, runParameters } from '@clipyard/model';
 import type { Context } from '../context.js';
 import { EXIT } from '../exit-codes.js';
 import { formatTable } from '../output/table.js';
@@ -12,7 +12,7 @@ export async function showParameters(
   options: { readonly set: readonly string[]; readonly json?: boolean },
 ): Promise<number> {
   const spec = parseRunSpec(applySettings(await readSpecFile(file), options.set));
-  const items = runParameters(spec, resolveModelConfig(spec.model)).map(
+  const items = runParameters(spec, configForLoss(resolveModelConfig(spec.model), spec.loss)).map(
     ({ name, shape, decay, lrScale = 1, frozen = false }) => ({
       name,
       shape,

@@ -53,3 +53,26 @@ it('refuses the character NUL, which the database cannot store', () => {
   expect(problemsOf({ labels: { team: 'a\0b' } })).toMatchObject([{ path: 'labels.team', remedy: 'Remove it.' }]);
   expect(problemsOf({ model: { config: { 'a\0': 1 } } })).toMatchObject([{ path: 'model.config' }]);
 });
+
+it('says which type of loss a field belongs to, and fills in the defaults of each type', () => {
+  const lossOf = (loss: object) => parseRunSpec({ ...SPEC, loss }).loss;
+  expect(lossOf({})).toMatchObject({ type: 'clip', initTemperature: 0.07, labelSmoothing: 0 });
+  expect(lossOf({ initTemperature: 0.1 })).toMatchObject({ type: 'clip', initTemperature: 0.1 });
+  expect(lossOf({ type: 'siglip' })).toMatchObject({ initTemperature: 0.1, initLogitBias: -10 });
+  expect(problemsOf({ loss: { type: 'siglip', labelSmoothing: 0.1 } })).toMatchObject([
+    { path: 'loss.labelSmoothing', value: 0.1, message: 'belongs to `loss.type: clip`' },
+  ]);
+  expect(problemsOf({ loss: { initLogitBias: -1 } })).toMatchObject([
+    { path: 'loss.initLogitBias', value: -1, message: 'belongs to `loss.type: siglip`' },
+  ]);
+  expect(problemsOf({ loss: { type: 'simclr' } })).toMatchObject([{ path: 'loss.type', value: 'simclr' }]);
+  expect(problemsOf({ loss: { labelSmoothing: 1 } })).toMatchObject([{ path: 'loss.labelSmoothing', value: 1 }]);
+});
+
+it('refuses to compare pictures that augmentation makes differ', () => {
+  const data = { ...SPEC.data, augment: 'crop' };
+  expect(problemsOf({ data, loss: { maskDuplicates: 'image' } })).toMatchObject([
+    { path: 'loss.maskDuplicates', value: 'image', remedy: expect.stringContaining('caption') },
+  ]);
+  expect(problemsOf({ data, loss: { maskDuplicates: 'caption' } })).toEqual([]);
+});

@@ -167,6 +167,14 @@ function checkAcrossFields(spec: RunSpec): void {
     });
   }
   refuseTasksOfOneName(spec.evaluate.tasks);
+  if (spec.loss.maskDuplicates === 'image' && spec.data.augment !== 'none') {
+    throw fieldError('spec_invalid', {
+      path: 'loss.maskDuplicates',
+      message: `compares pictures as they are trained on, and data.augment (${spec.data.augment}) makes equal ones differ`,
+      value: 'image',
+      remedy: 'Use `caption` or `none`, or data.augment `none`.',
+    });
+  }
   if (spec.evaluate.tasks.length > 0 && spec.data.eval === undefined) {
     throw fieldError('spec_invalid', {
       path: 'data.eval',

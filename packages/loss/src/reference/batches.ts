@@ -1,13 +1,24 @@
+import type { Group } from '@clipyard/contracts';
 import type { Engine } from '@clipyard/engine';
-import { formulaValues, referenceGroups } from '@clipyard/testkit';
 import { compileContrastiveLoss } from '../compile-contrastive-loss.js';
 import type { ContrastiveLossOptions } from '../contrastive-loss.js';
 import type { LossAndGradients, WholeBatch, WholeOptions } from './whole-matrix.js';
 
-/** Batches for tests, and the loss of one on W ranks in this process. */
+/** Batches for tests, and the loss of one on several ranks in this process. */
 export interface Batch extends WholeBatch {
   readonly image: Float32Array;
   readonly text: Float32Array;
+}
+
+/** Values in [-1, 1), the same for the same seed: mulberry32. */
+function valuesOf(seed: number, count: number): Float32Array {
+  let state = seed;
+  return Float32Array.from({ length: count }, () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let word = Math.imul(state ^ (state >>> 15), state | 1);
+    word ^= word + Math.imul(word ^ (word >>> 7), word | 61);
+    return ((word ^ (word >>> 14)) >>> 0) / 2 ** 31 - 1;
+  });
 }
 
 export function unitRows(values: Float32Array, D: number): Float32Array {
@@ -20,9 +31,9 @@ export function unitRows(values: Float32Array, D: number): Float32Array {
 }
 
 /** Rows of length 1; the texts resemble their images, more or less. */
-export function batchOf(B: number, D: number, logitScale: number, { likeness = 0.3, salt = '' } = {}): Batch {
-  const image = formulaValues(`image ${B}x${D}${salt}`, B * D);
-  const noise = formulaValues(`text ${B}x${D}${salt}`, B * D);
+export function batchOf(B: number, D: number, logitScale: number, { likeness = 0.3, seed = 1 } = {}): Batch {
+  const image = valuesOf(seed, B * D);
+  const noise = valuesOf(-seed, B * D);
   return {
     B,
     D,
@@ -37,7 +48,7 @@ export function batchOf(B: number, D: number, logitScale: number, { likeness = 0
 
 /** The batch with a bias, with every third sample's key equal to another's, and with a teacher of another dimension. */
 export function fullBatch(B: number, D: number, logitScale: number): Batch & Required<WholeBatch> {
-  const teacher = batchOf(B, D + 3, Math.log(25), { likeness: 0.6, salt: ' teacher' });
+  const teacher = batchOf(B, D + 3, Math.log(25), { likeness: 0.6, seed: 2 });
   return {
     ...batchOf(B, D, logitScale),
     logitBias: -2.5,
@@ -53,15 +64,15 @@ export interface Distributed extends LossAndGradients {
 }
 
 /** Every rank's part, put together. */
-export async function distributed(
+export async function onRanks(
   engine: Engine,
+  groups: readonly Group[],
   batch: Batch,
-  W: number,
   { type = 'clip', distill, labelSmoothing }: Partial<WholeOptions> = {},
   tiles: { tileRows?: number; tileColumns?: number } = {},
 ): Promise<Distributed> {
   const { B, D, image, text, logitScale, logitBias, keys, teacher } = batch;
-  const b = B / W;
+  const b = B / groups.length;
   const allocated = (values: ArrayLike<number>) => {
     const buffer = engine.allocate('float32', values.length);
     buffer.set(values);
@@ -86,7 +97,7 @@ export async function distributed(
     },
   };
   const results = await Promise.all(
-    referenceGroups(W).map(async (group) => {
+    groups.map(async (group) => {
       const loss = await compileContrastiveLoss(engine, options);
       const dImage_bD = engine.allocate('float32', b * D);
       const dText_bD = engine.allocate('float32', b * D);

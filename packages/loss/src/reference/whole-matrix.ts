@@ -69,8 +69,7 @@ function crossEntropy(logits: Matrix, u: Matrix, q: Matrix): { value: number; de
   const B = logits.length;
   const logP = logSoftmax(logits, u);
   let value = 0;
-  for (let i = 0; i < B; i++)
-    for (let j = 0; j < B; j++) if (q[i]![j] !== 0) value -= (q[i]![j]! * logP[i]![j]!) / B;
+  for (let i = 0; i < B; i++) for (let j = 0; j < B; j++) if (q[i]![j] !== 0) value -= (q[i]![j]! * logP[i]![j]!) / B;
   return { value, derivative: matrix(B, (i, j) => (Math.exp(logP[i]![j]!) - q[i]![j]!) / B) };
 }
 

@@ -39,8 +39,7 @@ export const sigmoidTile =
       scale: Tensor;
     };
     const R = before.shape[0]!;
-    const column = (name: SigmoidStatistic): Tensor =>
-      tf.slice(before, [0, SIGMOID_STATISTICS.indexOf(name)], [R, 1]);
+    const column = (name: SigmoidStatistic): Tensor => tf.slice(before, [0, SIGMOID_STATISTICS.indexOf(name)], [R, 1]);
     const mask = masked ? duplicateMask(inputs) : undefined;
     const contrasted = (logits_RC: Tensor): Tensor => (mask === undefined ? logits_RC : tf.add(logits_RC, mask));
     const diagonal = ownLogits(inputs);

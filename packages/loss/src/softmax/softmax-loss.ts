@@ -117,9 +117,7 @@ class SoftmaxLoss implements ContrastiveLoss {
     await Promise.all([group.allReduce(sums, 'sum', { signal }), this.gradientPass(call, outputs)]);
     const contrastive = sums[SUMS.contrastive]! / (2 * B);
     const distillation =
-      distill === undefined
-        ? 0
-        : (distill.weight * distill.temperature ** 2 * sums[SUMS.distillation]!) / (2 * B);
+      distill === undefined ? 0 : (distill.weight * distill.temperature ** 2 * sums[SUMS.distillation]!) / (2 * B);
     return {
       loss: contrastive + distillation,
       parts: distill && { contrastive, distillation },

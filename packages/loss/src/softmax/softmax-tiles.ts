@@ -155,10 +155,7 @@ export const gradientTile =
     const weights = (side: keyof Directions): Tensor => {
       const other = side === 'image' ? 'text' : 'image';
       const softmaxes = (logits_RC: Tensor, row: Lse, column: Lse): Tensor =>
-        tf.add(
-          tf.exp(tf.sub(logits_RC, inputs[row]!)),
-          tf.exp(tf.sub(logits_RC, inputs[ofColumns(column)]!)),
-        );
+        tf.add(tf.exp(tf.sub(logits_RC, inputs[row]!)), tf.exp(tf.sub(logits_RC, inputs[ofColumns(column)]!)));
       const own = softmaxes(contrasted[side], `${side}Lse`, `${other}Lse`);
       if (student === undefined) return own;
       const learned = softmaxes(student[side], `${side}StudentLse`, `${other}StudentLse`);

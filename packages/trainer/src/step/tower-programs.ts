@@ -25,6 +25,9 @@ import {
  * training with patch dropout also those of KeptPatches.
  */
 export const LOGIT_SCALE = 'logit_scale';
+export const LOGIT_BIAS = 'logit_bias';
+/** Whether a tower reads it: all but what the loss does with similarities. */
+export const isTowerParameter = (name: string): boolean => name !== LOGIT_SCALE && name !== LOGIT_BIAS;
 export const gradientName = (parameter: string): string => `gradient:${parameter}`;
 
 export interface TowerProgramOptions {
@@ -37,7 +40,7 @@ export interface TowerProgramOptions {
 }
 
 const towerParameters = (parameters: readonly ParameterSpec[]): ParameterSpec[] =>
-  parameters.filter(({ name }) => name !== LOGIT_SCALE);
+  parameters.filter(({ name }) => isTowerParameter(name));
 
 const trainedParameters = (parameters: readonly ParameterSpec[]): ParameterSpec[] =>
   towerParameters(parameters).filter(({ frozen }) => frozen !== true);

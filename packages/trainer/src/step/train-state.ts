@@ -14,7 +14,7 @@ import {
   type StoredFloats,
   storedFloats,
 } from '@clipyard/tensor';
-import { gradientName, LOGIT_SCALE } from './tower-programs.js';
+import { gradientName, isTowerParameter, LOGIT_BIAS, LOGIT_SCALE } from './tower-programs.js';
 
 /** The random numbers by which the weights of a step are rounded, one an element of the flat buffer. */
 export const weightRounding = (seed: number, step: number): CounterRandom =>
@@ -46,11 +46,13 @@ export class TrainState {
   readonly sliceAverage: Float32Array | undefined;
   /** Parts of the slice that are updated alike, counted from its start. */
   readonly sliceGroups: readonly ParameterGroup[];
-  /** Parameters by name as views, without the logit scale: what the towers read. */
+  /** Parameters by name as views, without logit scale and bias: what the towers read. */
   readonly towerViews: Readonly<Record<string, Float32Array>>;
   /** Gradients by output name as views of `gradients`, likewise, of what is trained. */
   readonly gradientViews: Readonly<Record<string, Float32Array>>;
   private readonly frozen: { readonly layout: FlatLayout; readonly parameters: Float32Array };
+  /** Where the logit bias stands in the flat buffers, in models that have one. */
+  private readonly biasAt: number | undefined;
 
   constructor(
     engine: Engine,
@@ -82,12 +84,14 @@ export class TrainState {
     const frozen = frozenLayout(specs);
     this.frozen = { layout: frozen, parameters: allocate(frozen.total) };
     this.towerViews = Object.fromEntries(
-      specs.filter(({ name }) => name !== LOGIT_SCALE).map(({ name }) => [name, this.view(name)]),
+      specs.filter(({ name }) => isTowerParameter(name)).map(({ name }) => [name, this.view(name)]),
     );
-    const { [LOGIT_SCALE]: _gradient, ...gradients } = layout.views(this.gradients);
     this.gradientViews = Object.fromEntries(
-      Object.entries(gradients).map(([name, view]) => [gradientName(name), view]),
+      Object.entries(layout.views(this.gradients))
+        .filter(([name]) => isTowerParameter(name))
+        .map(([name, view]) => [gradientName(name), view]),
     );
+    this.biasAt = layout.has(LOGIT_BIAS) ? layout.offset(LOGIT_BIAS) : undefined;
   }
 
   /** The values of a parameter, not a copy. */
@@ -127,5 +131,14 @@ export class TrainState {
 
   set logitScaleGradient(value: number) {
     this.gradients[this.layout.offset(LOGIT_SCALE)] = value;
+  }
+
+  /** Added to all logits; 0 in models without one. */
+  get logitBias(): number {
+    return this.biasAt === undefined ? 0 : this.parameters[this.biasAt]!;
+  }
+
+  set logitBiasGradient(value: number) {
+    if (this.biasAt !== undefined) this.gradients[this.biasAt] = value;
   }
 }

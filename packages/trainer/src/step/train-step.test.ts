@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { RunSpec } from '@clipyard/contracts';
 import { type ComputePrecision, type Engine, type OnCompile, openEngine } from '@clipyard/engine';
 import { type ModelConfig, parameterLayout, parameterSpecs, parseModelConfig } from '@clipyard/model';
 import {
@@ -43,13 +44,54 @@ const pixels = Uint8Array.from(formulaWords('images', BATCH * SIZE * SIZE * 3), 
 const tokens = Int32Array.from(fixture.tokens.flat());
 const signal = new AbortController().signal;
 
+const siglipFixture: {
+  initLogitBias: number;
+  losses: number[];
+  logitScales: number[];
+  logitBiases: number[];
+  changeNorms: Record<string, number>;
+} = JSON.parse(
+  readFileSync(new URL('../../../model/src/fixtures/clip-tiny-siglip-torch.json', import.meta.url), 'utf8'),
+);
+
+const CLIP: RunSpec['loss'] = {
+  type: 'clip',
+  initTemperature: 0.07,
+  maxLogitScale: 100,
+  labelSmoothing: 0,
+  maskDuplicates: 'none',
+};
+const SIGLIP: RunSpec['loss'] = {
+  type: 'siglip',
+  initTemperature: 0.1,
+  initLogitBias: siglipFixture.initLogitBias,
+  maxLogitScale: 100,
+  maskDuplicates: 'none',
+};
+
 const specs = parameterSpecs(wholeConfig);
 const layout = parameterLayout(specs);
 
-function formulaParameters(target: Float32Array): void {
+/** Those of the model that a loss trains. */
+const specsFor = (loss: RunSpec['loss']) =>
+  loss.type === 'siglip' ? parameterSpecs({ ...wholeConfig, init_logit_bias: loss.initLogitBias }) : specs;
+
+function formulaParameters(state: TrainState): void {
   for (const [name, { scale, offset }] of Object.entries(fixture.parameters)) {
-    layout.view(target, name).set(formulaValues(name, layout.size(name), scale, offset));
+    const view = state.layout.view(state.parameters, name);
+    view.set(formulaValues(name, view.length, scale, offset));
   }
+  if (state.specs.some(({ name }) => name === 'logit_bias'))
+    state.layout.view(state.parameters, 'logit_bias')[0] = siglipFixture.initLogitBias;
+}
+
+interface StepOptions {
+  readonly keepsTapes?: boolean;
+  readonly compute?: ComputePrecision;
+  readonly config?: ModelConfig;
+  readonly loss?: RunSpec['loss'];
+  /** [B,t]. */
+  readonly captions?: Int32Array;
 }
 
 /** Runs `steps` steps on the same batch on W ranks and returns rank 0's weights and the losses. */
@@ -58,17 +100,16 @@ async function trainSteps(
   worldSize: number,
   micro: number,
   steps: number,
-  {
-    keepsTapes,
-    compute = 'fp32',
-    config = wholeConfig,
-  }: { keepsTapes?: boolean; compute?: ComputePrecision; config?: ModelConfig } = {},
+  { keepsTapes, compute = 'fp32', config = wholeConfig, loss = CLIP, captions = tokens }: StepOptions = {},
 ) {
   const groups = referenceGroups(worldSize);
+  const specs = specsFor(loss);
+  const layout = parameterLayout(specs);
   const results = await Promise.all(
     groups.map(async (group) => {
       const state = new TrainState(engine, specs, layout, group.rank, worldSize);
-      formulaParameters(state.parameters);
+      formulaParameters(state);
+      const initial = state.parameters.slice(0, layout.total);
       const planned = planRun({ batch: { global: BATCH, micro }, duration: { steps } }, 1000, {
         rank: group.rank,
         worldSize,
@@ -81,7 +122,7 @@ async function trainSteps(
           config,
           plan,
           optimizer: { ...fixture.adamw, clipNorm: null, emaDecay: null },
-          maxLogitScale: 100,
+          loss,
           compute,
           seed: 0,
         },
@@ -90,13 +131,14 @@ async function trainSteps(
       const part = <T extends Uint8Array | Int32Array>(all: T): T =>
         all.subarray((rows[0] * all.length) / BATCH, (rows[1] * all.length) / BATCH) as T;
       const losses: number[] = [];
+      const logits: { scale: number; bias: number }[] = [];
       for (let step = 0; step < steps; step++) {
-        losses.push(
-          (await stepper.run({ pixels: part(pixels), tokens: part(tokens) }, fixture.adamw.lr, step, signal)).loss,
-        );
+        const batch = { pixels: part(pixels), tokens: part(captions) };
+        losses.push((await stepper.run(batch, fixture.adamw.lr, step, signal)).loss);
+        logits.push({ scale: state.logitScale, bias: state.logitBias });
       }
       await stepper.dispose();
-      return { losses, parameters: state.parameters.slice(0, layout.total) };
+      return { losses, logits, layout, initial, parameters: state.parameters.slice(0, layout.total) };
     }),
   );
   for (const { parameters } of results) expectBitwise(parameters, results[0]!.parameters);
@@ -120,10 +162,8 @@ describe.each(ENGINES)('the train step on %s', (name) => {
   ])(
     "equals PyTorch's and open_clip's on %i ranks with micro-batches of %i: losses and weights after 1 and 3 steps",
     async (worldSize, micro) => {
-      const initial = new Float32Array(layout.total);
-      formulaParameters(initial);
       for (const steps of [1, 3] as const) {
-        const { losses, parameters } = await trainSteps(engine, worldSize, micro, steps);
+        const { losses, initial, parameters } = await trainSteps(engine, worldSize, micro, steps);
         expectAllClose(losses, fixture.losses.slice(0, steps), { rtol: 2e-5 });
         for (const [name, expected] of Object.entries(fixture.parameters)) {
           const { first, changeNorm } = expected[`after${steps}`];
@@ -138,20 +178,80 @@ describe.each(ENGINES)('the train step on %s', (name) => {
   );
 
   it.each([
+    [1, 8],
+    [4, 1],
+  ])(
+    "equals open_clip's SigLipLoss on %i ranks with micro-batches of %i: losses, scale, bias and weights after 3 steps",
+    async (worldSize, micro) => {
+      const trained = await trainSteps(engine, worldSize, micro, 3, { loss: SIGLIP });
+      expectAllClose(trained.losses, siglipFixture.losses, { rtol: 2e-5 });
+      const { logits, layout, initial, parameters } = trained;
+      expectAllClose(
+        logits.map(({ scale }) => scale),
+        siglipFixture.logitScales,
+        { atol: 1e-5 },
+      );
+      expectAllClose(
+        logits.map(({ bias }) => bias),
+        siglipFixture.logitBiases,
+        { atol: 1e-5 },
+      );
+      for (const [name, changeNorm] of Object.entries(siglipFixture.changeNorms)) {
+        const before = layout.view(initial, name);
+        const change = Math.hypot(...layout.view(parameters, name).map((w, i) => w - before[i]!));
+        expect(Math.abs(change - changeNorm) / changeNorm, `change of ${name}`).toBeLessThan(2e-3);
+      }
+    },
+  );
+
+  // Rows 1 and 5, and 2, 3 and 7, with the same captions.
+  const captions = tokens.slice();
+  for (const [to, from] of [
+    [5, 1],
+    [3, 2],
+    [7, 2],
+  ] as const)
+    captions.copyWithin(to * 16, from * 16, (from + 1) * 16);
+
+  const losses: { name: string; options: StepOptions }[] = [
+    { name: 'clip', options: { loss: CLIP } },
+    {
+      name: 'clip, smoothed and masked',
+      options: { loss: { ...CLIP, labelSmoothing: 0.1, maskDuplicates: 'caption' }, captions },
+    },
+    { name: 'siglip', options: { loss: SIGLIP } },
+    { name: 'siglip, masked', options: { loss: { ...SIGLIP, maskDuplicates: 'caption' }, captions } },
+  ];
+  const splits = [
     [1, 4],
     [2, 4],
     [2, 1],
     [4, 2],
     [4, 1],
-  ])(
-    'on %i ranks with micro-batches of %i gives the weights of one rank and one batch after 20 steps',
-    async (worldSize, micro) => {
-      const whole = await trainSteps(engine, 1, BATCH, 20);
-      const split = await trainSteps(engine, worldSize, micro, 20);
-      expectAllClose(split.losses, whole.losses, { rtol: 1e-4, atol: 1e-5 });
-      expect(relativeDifference(whole.parameters, split.parameters)).toBeLessThan(1e-5);
-    },
-  );
+  ] as const;
+  describe.each(losses)('with the loss $name', ({ options }) => {
+    let whole: Awaited<ReturnType<typeof trainSteps>>;
+    beforeAll(async () => {
+      whole = await trainSteps(engine, 1, BATCH, 20, options);
+    });
+
+    it.each(splits)(
+      'on %i ranks with micro-batches of %i gives the weights of one rank and one batch after 20 steps',
+      async (worldSize, micro) => {
+        const split = await trainSteps(engine, worldSize, micro, 20, options);
+        expectAllClose(split.losses, whole.losses, { rtol: 1e-4, atol: 1e-5 });
+        expect(relativeDifference(whole.parameters, split.parameters)).toBeLessThan(1e-5);
+      },
+    );
+  });
+
+  it.each(['caption', 'image'] as const)('leaves out of the negatives what has the same %s', async (maskDuplicates) => {
+    const { losses: plain } = await trainSteps(engine, 2, 4, 1, { captions });
+    const { losses: masked } = await trainSteps(engine, 2, 4, 1, { loss: { ...CLIP, maskDuplicates }, captions });
+    // All pictures differ.
+    if (maskDuplicates === 'image') expectAllClose(masked, plain, { rtol: 1e-5 });
+    else expect(masked[0]).toBeLessThan(plain[0]! - 0.1);
+  });
 
   it.each([
     [1, 2],
@@ -236,7 +336,7 @@ describe.each(ENGINES)('the train step on %s', (name) => {
   it('stops at a loss that is not finite, naming the step, with the weights unchanged', async () => {
     const [group] = referenceGroups(1);
     const state = new TrainState(engine, specs, layout, 0, 1);
-    formulaParameters(state.parameters);
+    formulaParameters(state);
     layout.view(state.parameters, 'visual.proj').fill(Number.NaN);
     const before = state.parameters.slice();
     const plan = planRun({ batch: { global: BATCH }, duration: { steps: 1 } }, 1000, {
@@ -250,7 +350,7 @@ describe.each(ENGINES)('the train step on %s', (name) => {
         config: wholeConfig,
         plan,
         optimizer: { ...fixture.adamw, clipNorm: null, emaDecay: null },
-        maxLogitScale: 100,
+        loss: CLIP,
         compute: 'fp32',
         seed: 0,
       },

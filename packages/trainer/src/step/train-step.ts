@@ -1,8 +1,9 @@
 import { ClipyardError, type Group, type RunSpec } from '@clipyard/contracts';
 import type { ComputePrecision, Engine } from '@clipyard/engine';
-import { type ContrastiveLoss, compileContrastiveLoss } from '@clipyard/loss';
 import type { ModelConfig } from '@clipyard/model';
 import { clipScale, gradientNorm } from '@clipyard/optim';
+import { GatheredEmbeddings } from './gathered-embeddings.js';
+import { GlobalLoss } from './global-loss.js';
 import { scaleGradient } from './gradient-scale.js';
 import { compileUpdate, type ParameterUpdate } from './parameter-update.js';
 import { PhaseTimer } from './phase-timer.js';
@@ -18,6 +19,8 @@ export interface StepResult {
   /** Of the global batch, the same on every rank. */
   readonly loss: number;
   readonly accuracy: number;
+  /** With distillation: what the loss is the sum of. */
+  readonly parts: { readonly contrastive: number; readonly distillation: number } | undefined;
   /** Global norm of the gradient before clipping. */
   readonly gradientNorm: number;
 }
@@ -28,7 +31,7 @@ export interface TrainStepOptions {
   readonly config: ModelConfig;
   readonly plan: RunPlan;
   readonly optimizer: Omit<RunSpec['optimizer'], 'layerDecay' | 'momentDtype'>;
-  readonly maxLogitScale: number;
+  readonly loss: RunSpec['loss'];
   /** What the towers round the operands of products to. */
   readonly compute: ComputePrecision;
   /** Of the run, for rounding and patch dropout. */
@@ -37,26 +40,23 @@ export interface TrainStepOptions {
 
 export class TrainStep {
   readonly timer = new PhaseTimer<StepPhase>();
-  private readonly imageEmb_BD: Float32Array;
-  private readonly textEmb_BD: Float32Array;
+  private readonly embeddings: GatheredEmbeddings;
   private readonly dImage_bD: Float32Array;
   private readonly dText_bD: Float32Array;
 
   private constructor(
-    private readonly engine: Engine,
+    engine: Engine,
     private readonly group: Group,
     private readonly state: TrainState,
     private readonly options: TrainStepOptions,
     private readonly towers: TowerPasses,
-    private readonly loss: ContrastiveLoss,
+    private readonly loss: GlobalLoss,
     private readonly parameterUpdate: ParameterUpdate,
   ) {
     const { plan, config } = options;
-    const allocate = (rows: number): Float32Array => this.engine.allocate('float32', rows * config.embed_dim);
-    this.imageEmb_BD = allocate(plan.globalBatch);
-    this.textEmb_BD = allocate(plan.globalBatch);
-    this.dImage_bD = allocate(plan.localBatch);
-    this.dText_bD = allocate(plan.localBatch);
+    this.embeddings = new GatheredEmbeddings({ engine, group }, plan, config.embed_dim);
+    this.dImage_bD = engine.allocate('float32', plan.localBatch * config.embed_dim);
+    this.dText_bD = engine.allocate('float32', plan.localBatch * config.embed_dim);
   }
 
   /** Compiles every program of a step. */
@@ -67,11 +67,7 @@ export class TrainStep {
     const { engine, group, state } = deps;
     const { config, plan, compute, optimizer, seed } = options;
     const towers = await compileTowerPasses(engine, state, { config, plan, compute, seed });
-    const loss = await compileContrastiveLoss(engine, {
-      localRows: plan.localBatch,
-      globalRows: plan.globalBatch,
-      dimension: config.embed_dim,
-    });
+    const loss = await GlobalLoss.create({ engine, group }, { loss: options.loss, plan, dimension: config.embed_dim });
     const parameterUpdate = await compileUpdate(engine, state, { ...optimizer, seed });
     return new TrainStep(engine, group, state, options, towers, loss, parameterUpdate);
   }
@@ -85,19 +81,17 @@ export class TrainStep {
     const batch = { ...own, position: step * plan.globalBatch + plan.rank * plan.localBatch };
     await this.encodeAndGather(batch, signal);
 
-    const { loss, dLogitScale, accuracy } = await timer.time('loss', () =>
-      this.loss.run(
-        { imageEmb_BD: this.imageEmb_BD, textEmb_BD: this.textEmb_BD, logitScale: state.logitScale, group, signal },
-        { dImage_bD: this.dImage_bD, dText_bD: this.dText_bD },
-      ),
+    const cotangents = { dImage_bD: this.dImage_bD, dText_bD: this.dText_bD };
+    const { loss, parts, accuracy, dLogitScale, dLogitBias } = await timer.time('loss', () =>
+      this.loss.run(batch, this.embeddings, state, cotangents, signal),
     );
     if (!Number.isFinite(loss)) throw notFinite('loss', loss, this.options.optimizer.lr, step);
 
-    const cotangents = { dImage_bD: this.dImage_bD, dText_bD: this.dText_bD };
     const scaled = this.options.compute === 'fp16';
     const scale = scaled ? await scaleGradient(Object.values(cotangents), group, { signal }) : 1;
     await timer.time('backward', () => this.towers.backward(batch, cotangents));
     state.logitScaleGradient = scale * dLogitScale;
+    state.logitBiasGradient = scale * dLogitBias;
 
     await timer.time('communicate', () => group.reduceScatter(state.gradients, state.sliceGradients, { signal }));
     const scaledNorm = await timer.time('communicate', () => gradientNorm(state.sliceGradients, group, { signal }));
@@ -106,8 +100,8 @@ export class TrainStep {
 
     await timer.time('optimizer', () => this.update(learningRate, step, { norm, scale }));
     await timer.time('communicate', () => group.allGather(state.sliceParameters, state.parameters, { signal }));
-    state.logitScale = Math.fround(Math.min(Math.max(state.logitScale, 0), Math.log(this.options.maxLogitScale)));
-    return { loss, accuracy, gradientNorm: norm };
+    state.logitScale = Math.fround(Math.min(Math.max(state.logitScale, 0), Math.log(this.options.loss.maxLogitScale)));
+    return { loss, accuracy, parts, gradientNorm: norm };
   }
 
   async dispose(): Promise<void> {
@@ -116,42 +110,13 @@ export class TrainStep {
     await this.parameterUpdate.dispose();
   }
 
-  /** Fills the gathered embeddings; a micro-batch's embeddings travel while the next one is encoded. */
   private async encodeAndGather(batch: PlacedBatch, signal: AbortSignal): Promise<void> {
-    const { plan, config } = this.options;
-    const dimension = config.embed_dim;
-    const own = (emb_BD: Float32Array, row: number, count: number): Float32Array => {
-      const first = (plan.rank * plan.localBatch + row) * dimension;
-      return emb_BD.subarray(first, first + count * dimension);
-    };
-    const gathers: Promise<void>[] = [];
-    for (let micro = 0; micro < plan.microBatches; micro++) {
-      const row = micro * plan.microBatch;
-      const image = own(this.imageEmb_BD, row, plan.microBatch);
-      const text = own(this.textEmb_BD, row, plan.microBatch);
-      await this.timer.time('encode', () => this.towers.encode(batch, micro, { image, text }));
-      if (plan.worldSize > 1) {
-        gathers.push(
-          this.gather(image, this.imageEmb_BD, row, signal),
-          this.gather(text, this.textEmb_BD, row, signal),
-        );
-        // Marked as handled: a failure is thrown below, after this micro-batch's turn.
-        for (const gather of gathers) gather.catch(() => {});
-      }
+    const { embeddings, timer } = this;
+    for (let micro = 0; micro < this.options.plan.microBatches; micro++) {
+      await timer.time('encode', () => this.towers.encode(batch, micro, embeddings.own(micro)));
+      embeddings.send(micro, signal);
     }
-    await this.timer.time('communicate', () => Promise.all(gathers));
-  }
-
-  /** Brings the same rows of every rank into the gathered embeddings. */
-  private async gather(own_mD: Float32Array, emb_BD: Float32Array, row: number, signal: AbortSignal): Promise<void> {
-    const { plan, config } = this.options;
-    const gathered = new Float32Array(plan.worldSize * own_mD.length);
-    await this.group.allGather(own_mD, gathered, { signal });
-    for (let rank = 0; rank < plan.worldSize; rank++) {
-      if (rank === plan.rank) continue;
-      const first = (rank * plan.localBatch + row) * config.embed_dim;
-      emb_BD.set(gathered.subarray(rank * own_mD.length, (rank + 1) * own_mD.length), first);
-    }
+    await timer.time('communicate', () => embeddings.arrived());
   }
 
   /** `norm`: of the gradient, which the state holds `scale` times as large. */
