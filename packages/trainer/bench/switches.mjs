@@ -1,0 +1,12 @@
+/** The switches that `npm run bench -- switches` tries, each as changes of a run spec. */
+export const SWITCHES = [
+  { name: 'moments bf16', changes: { optimizer: { momentDtype: 'bf16' } } },
+  { name: 'moments fp16', changes: { optimizer: { momentDtype: 'fp16' } } },
+  { name: 'compute bf16', changes: { precision: { compute: 'bf16' } } },
+  { name: 'compute fp16', changes: { precision: { compute: 'fp16' } } },
+  { name: 'text weights bf16', changes: { precision: { textWeights: 'bf16' } } },
+  { name: 'text weights fp16', changes: { precision: { textWeights: 'fp16' } } },
+  { name: 'average 0.99', changes: { optimizer: { emaDecay: 0.99 } } },
+  { name: 'layer decay 0.8', changes: { optimizer: { layerDecay: 0.8 } } },
+  { name: 'micro-batches of 32', changes: { batch: { micro: 32 } } },
+];
