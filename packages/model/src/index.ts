@@ -28,8 +28,10 @@ export {
   encodeImage,
   encodeText,
   endOfTextRows,
+  type ImageTowerOptions,
   imageFeatures,
   type Parameters,
   projectImage,
+  type TowerOptions,
 } from './towers.js';
 export { buildWordTokenizer, WordTokenizer } from './word-tokenizer.js';

@@ -42,7 +42,7 @@ async function run(engine: Engine, config: ModelConfig, given: Case, kept?: Kept
     const towers = (...values: Tensor[]): Tensor => {
       const byName = Object.fromEntries(names.map((name, i) => [name, values[i]!]));
       const chosen = kept && { keptPatches: inputs.keptPatches!, keptPositions: inputs.keptPositions! };
-      const image = encodeImage(config, byName, inputs.images!, chosen);
+      const image = encodeImage(config, byName, inputs.images!, { kept: chosen });
       return tf.concat([image, encodeText(config, byName, inputs.tokens!, inputs.ends!)], 0);
     };
     const { value, grads } = tf.valueAndGrads(towers as never)(

@@ -1,5 +1,6 @@
 import {
   attention,
+  checkpoint,
   geluLinear,
   l2Normalize,
   layerNorm,
@@ -26,6 +27,17 @@ interface Layout {
   readonly tokens: number;
   readonly width: number;
   readonly heads: number;
+  readonly checkpointBlocks: boolean | undefined;
+}
+
+export interface TowerOptions {
+  /** Whether the gradient forms the values within each block again, all but those of the last; default: they are kept. */
+  readonly checkpointBlocks?: boolean | undefined;
+}
+
+export interface ImageTowerOptions extends TowerOptions {
+  /** Default: all patches. */
+  readonly kept?: KeptPatches | undefined;
 }
 
 /** In the GELU approximation x·σ(1.702 x) that OpenAI's CLIP was trained with. */
@@ -35,8 +47,13 @@ const QUICK_GELU = 1.702;
 type PickRows = (x_nw: Tensor) => Tensor;
 
 /** Embeddings of length 1 [m,D] of pictures [m,S,S,3] (normalised, channels last), or of the `kept` patches of each. */
-export function encodeImage(config: ModelConfig, parameters: Parameters, images: Tensor, kept?: KeptPatches): Tensor {
-  return projectImage(config, parameters, imageFeatures(config, parameters, images, kept));
+export function encodeImage(
+  config: ModelConfig,
+  parameters: Parameters,
+  images: Tensor,
+  options: ImageTowerOptions = {},
+): Tensor {
+  return projectImage(config, parameters, imageFeatures(config, parameters, images, options));
 }
 
 /** Embeddings of length 1 [m,D] of image features [m,w]. */
@@ -45,7 +62,12 @@ export function projectImage(config: ModelConfig, parameters: Parameters, featur
 }
 
 /** What the image tower gives before its projection, [m,w]: the features that linear probes read. */
-export function imageFeatures(config: ModelConfig, parameters: Parameters, images: Tensor, kept?: KeptPatches): Tensor {
+export function imageFeatures(
+  config: ModelConfig,
+  parameters: Parameters,
+  images: Tensor,
+  { kept, checkpointBlocks }: ImageTowerOptions = {},
+): Tensor {
   const { image_size: size, patch_size: patch, width, head_width: headWidth, layers } = config.vision_cfg;
   const samples = images.shape[0]!;
   const grid = size / patch;
@@ -69,7 +91,7 @@ export function imageFeatures(config: ModelConfig, parameters: Parameters, image
   );
   let x = layerNorm(tf.reshape(sequence, [samples * tokens, width]), p('ln_pre.weight'), p('ln_pre.bias'));
 
-  const layout: Layout = { samples, tokens, width, heads: width / headWidth };
+  const layout: Layout = { samples, tokens, width, heads: width / headWidth, checkpointBlocks };
   const classRows: PickRows = (all) =>
     tf.reshape(tf.slice(tf.reshape(all, [samples, tokens, width]), [0, 0, 0], [-1, 1, -1]), [samples, width]);
   for (let layer = 0; layer < layers; layer++) {
@@ -90,14 +112,20 @@ export function imageFeatures(config: ModelConfig, parameters: Parameters, image
  * Embeddings of length 1 [m,D] of captions: `tokens` int32 [m,t]; `ends` int32 [m], the row of each caption's
  * end-of-text token among all m·t rows, as `endOfTextRows` gives it. Without `ends` the graph finds it itself.
  */
-export function encodeText(config: ModelConfig, parameters: Parameters, tokens: Tensor, ends?: Tensor): Tensor {
+export function encodeText(
+  config: ModelConfig,
+  parameters: Parameters,
+  tokens: Tensor,
+  ends?: Tensor,
+  { checkpointBlocks }: TowerOptions = {},
+): Tensor {
   const { context_length: length, width, heads, layers } = config.text_cfg;
   const samples = tokens.shape[0]!;
   const embedded = rows(parameters['token_embedding.weight']!, tf.reshape(tokens, [samples * length]));
   const sequence = tf.add(tf.reshape(embedded, [samples, length, width]), parameters.positional_embedding!);
   let x = tf.reshape(sequence, [samples * length, width]) as Tensor;
   const mask = causalMask(length);
-  const layout: Layout = { samples, tokens: length, width, heads };
+  const layout: Layout = { samples, tokens: length, width, heads, checkpointBlocks };
   const endRows: PickRows = ends === undefined ? endOfTextPicker(tokens) : (all) => rows(all, ends);
   for (let layer = 0; layer < layers; layer++) {
     x = block(
@@ -142,8 +170,42 @@ function endOfTextPicker(tokens: Tensor): PickRows {
   };
 }
 
-/** Residual attention block, pre-norm. With `pick`, what follows attention runs on the picked rows only. */
+/** What the names of a block's parameters end with. */
+const BLOCK_PARAMETERS = [
+  ...['ln_1.weight', 'ln_1.bias', 'attn.in_proj_weight', 'attn.in_proj_bias', 'attn.out_proj.weight'],
+  ...['attn.out_proj.bias', 'ln_2.weight', 'ln_2.bias', 'mlp.c_fc.weight', 'mlp.c_fc.bias', 'mlp.c_proj.weight'],
+  'mlp.c_proj.bias',
+];
+
+/**
+ * Residual attention block. The last one (with `pick`) is kept in any case: the backward pass begins with it, so forming it
+ * again would spare nothing.
+ */
 function block(
+  x: Tensor,
+  parameters: Parameters,
+  prefix: string,
+  layout: Layout,
+  quick: boolean,
+  mask?: Tensor,
+  pick?: PickRows,
+): Tensor {
+  if (!layout.checkpointBlocks || pick !== undefined)
+    return plainBlock(x, parameters, prefix, layout, quick, mask, pick);
+  const names = BLOCK_PARAMETERS.map((name) => `${prefix}.${name}`);
+  return checkpoint(
+    (x, weights, [mask]) => {
+      const own = Object.fromEntries(names.map((name, i) => [name, weights[i]!]));
+      return plainBlock(x, own, prefix, layout, quick, mask);
+    },
+    x,
+    names.map((name) => parameters[name]!),
+    mask === undefined ? [] : [mask],
+  );
+}
+
+/** Pre-norm. With `pick`, what follows attention runs on the picked rows only. */
+function plainBlock(
   x: Tensor,
   parameters: Parameters,
   prefix: string,

@@ -95,6 +95,7 @@ export async function openRun(
       optimizer: spec.optimizer,
       loss: spec.loss,
       compute: spec.precision.compute,
+      checkpointBlocks: spec.memory.checkpointBlocks,
       seed: spec.seed,
     },
   );

@@ -6,6 +6,7 @@ import { dataSourceSchema } from './data-source.js';
 import { durationSchema } from './duration.js';
 import { type EvaluationTask, evaluateSchema } from './evaluation.js';
 import { lossSchema } from './loss.js';
+import { memorySchema } from './memory.js';
 import { modelSchema } from './model.js';
 import { count, positive } from './numbers.js';
 import { optimizerSchema, scheduleSchema } from './optimizer.js';
@@ -56,6 +57,7 @@ export const runSpecSchema = z.strictObject({
   schedule: scheduleSchema,
   loss: lossSchema,
   precision: precisionSchema,
+  memory: memorySchema,
   resources: resourcesSchema,
   checkpoint: checkpointSchema,
   evaluate: evaluateSchema,

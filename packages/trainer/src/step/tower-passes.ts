@@ -38,6 +38,8 @@ export interface TowerPassesOptions {
   readonly config: ModelConfig;
   readonly plan: RunPlan;
   readonly compute: ComputePrecision;
+  /** Default: what is within the blocks is kept for the backward pass. */
+  readonly checkpointBlocks?: boolean | undefined;
   /** Of the run, for patch dropout. */
   readonly seed: number;
 }
@@ -48,8 +50,8 @@ export async function compileTowerPasses(
   state: TrainState,
   options: TowerPassesOptions,
 ): Promise<TowerPasses> {
-  const { config, plan, compute } = options;
-  const programOptions = { config, parameters: state.specs, samples: plan.microBatch, compute };
+  const { config, plan, compute, checkpointBlocks } = options;
+  const programOptions = { config, parameters: state.specs, samples: plan.microBatch, compute, checkpointBlocks };
   if (plan.keepsTapes) {
     const program = await compileEncodeThenBackward(engine, programOptions, plan.microBatches);
     return new KeptTapes(engine, state, options, program);

@@ -35,6 +35,8 @@ export interface TowerProgramOptions {
   readonly parameters: readonly ParameterSpec[];
   /** m. */
   readonly samples: number;
+  /** Whether the backward pass forms what is within the blocks again; default: it is kept. */
+  readonly checkpointBlocks?: boolean | undefined;
   /** What operands are rounded to; default fp32. */
   readonly compute?: ComputePrecision;
 }
@@ -87,7 +89,7 @@ const trainingSpecs = (options: TowerProgramOptions): Record<string, Specs[strin
 export function compileEncoder(engine: Engine, options: TowerProgramOptions): Promise<Program> {
   const { config } = options;
   const fn: TensorFunction = (inputs) => ({
-    image: encodeImage(config, inputs, inputs.images!, keptOf(inputs)),
+    image: encodeImage(config, inputs, inputs.images!, { kept: keptOf(inputs) }),
     text: encodeText(config, inputs, inputs.tokens!, inputs.ends!),
   });
   return engine.compile(fn, trainingSpecs(options), { name: 'encode', ...computeOf(options) });
@@ -123,7 +125,7 @@ export function compileImageFeatures(engine: Engine, options: TowerProgramOption
 }
 
 /** Embeddings, and given their cotangents `dImage` and `dText` [m,D] the gradient of every tower parameter that is trained. */
-function vectorJacobian({ config, parameters, samples }: TowerProgramOptions): TensorFunction {
+function vectorJacobian({ config, parameters, samples, checkpointBlocks }: TowerProgramOptions): TensorFunction {
   // Embeddings get their gradients last, and come first among the outputs: ONNX Runtime walks back from the last output,
   // and would go through the whole backward pass for an embedding before it forms, and lets go of, anything else.
   const isEmbedding = (name: string): number => Number(name.includes('embedding'));
@@ -135,8 +137,8 @@ function vectorJacobian({ config, parameters, samples }: TowerProgramOptions): T
       const byName = { ...inputs, ...Object.fromEntries(names.map((name, i) => [name, values[i]!])) };
       return tf.concat(
         [
-          encodeImage(config, byName, inputs.images!, keptOf(inputs)),
-          encodeText(config, byName, inputs.tokens!, inputs.ends!),
+          encodeImage(config, byName, inputs.images!, { kept: keptOf(inputs), checkpointBlocks }),
+          encodeText(config, byName, inputs.tokens!, inputs.ends!, { checkpointBlocks }),
         ],
         0,
       );

@@ -34,6 +34,8 @@ export interface TrainStepOptions {
   readonly loss: RunSpec['loss'];
   /** What the towers round the operands of products to. */
   readonly compute: ComputePrecision;
+  /** Default: what is within the blocks is kept for the backward pass. */
+  readonly checkpointBlocks?: boolean | undefined;
   /** Of the run, for rounding and patch dropout. */
   readonly seed: number;
 }
@@ -65,8 +67,8 @@ export class TrainStep {
     options: TrainStepOptions,
   ): Promise<TrainStep> {
     const { engine, group, state } = deps;
-    const { config, plan, compute, optimizer, seed } = options;
-    const towers = await compileTowerPasses(engine, state, { config, plan, compute, seed });
+    const { config, plan, compute, checkpointBlocks, optimizer, seed } = options;
+    const towers = await compileTowerPasses(engine, state, { config, plan, compute, checkpointBlocks, seed });
     const loss = await GlobalLoss.create({ engine, group }, { loss: options.loss, plan, dimension: config.embed_dim });
     const parameterUpdate = await compileUpdate(engine, state, { ...optimizer, seed });
     return new TrainStep(engine, group, state, options, towers, loss, parameterUpdate);

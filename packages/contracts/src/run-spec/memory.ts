@@ -1,0 +1,13 @@
+import { z } from 'zod';
+
+export const memorySchema = z
+  .strictObject({
+    checkpointBlocks: z
+      .boolean()
+      .default(false)
+      .describe(
+        'The backward pass forms the values within each block of the towers again instead of keeping them (gradient checkpointing; Chen et al., arXiv 1604.06174): less memory for about a third more computation, the same gradients',
+      ),
+  })
+  .prefault({})
+  .describe('What memory is saved with');
