@@ -5,6 +5,7 @@ The other side of the round trip with open_clip, for the tests and the bench of 
     python open_clip_round_trip.py make DIR CONFIG [--half]     a model of open_clip with random weights: DIR as the hub has it
     python open_clip_round_trip.py embed DIR INPUTS OUT         loads DIR strictly, embeds `images` and `tokens` of INPUTS
     python open_clip_round_trip.py resize DIR CONFIG OUT        loads DIR as a model of CONFIG would: its resampled positions
+    python open_clip_round_trip.py serve                        these, one after another: a JSON list a line, and an answer a line
 
 CONFIG is open_clip's model_cfg as JSON. INPUTS and OUT are safetensors: images [n,3,S,S], tokens [n,t] int64; embeddings
 `image` and `text` of length 1. Needs torch, open_clip_torch, safetensors and numpy (scripts/reference/setup.sh); prints
@@ -106,11 +107,9 @@ def resize(directory: str, config: dict, out: str) -> None:
     save_file({name: model.state_dict()[name].contiguous() for name in names}, out)
 
 
-if __name__ == "__main__":
-    here = os.path.dirname(os.path.abspath(__file__))
-    command, *arguments = sys.argv[1:]
-    torch.set_num_threads(1)
+def run(command: str, *arguments: str) -> None:
     if command == "fixture":
+        here = os.path.dirname(os.path.abspath(__file__))
         output = arguments[0] if arguments else os.path.join(here, "../../packages/trainer/src/interchange/fixtures")
         write(os.path.join(output, "positions-torch.json"), fixture())
     elif command == "make":
@@ -121,4 +120,23 @@ if __name__ == "__main__":
         resize(arguments[0], json.loads(arguments[1]), arguments[2])
     else:
         sys.exit(__doc__)
-    print(json.dumps(versions(torch=torch.__version__, open_clip=open_clip_version)))
+
+
+def answer(values: dict) -> None:
+    print(json.dumps(values), flush=True)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    used = versions(torch=torch.__version__, open_clip=open_clip_version)
+    if sys.argv[1:] == ["serve"]:
+        answer(used)
+        for line in sys.stdin:
+            try:
+                run(*json.loads(line))
+                answer({"ok": True})
+            except Exception as error:  # told to the test, which fails with it
+                answer({"error": f"{type(error).__name__}: {error}"})
+    else:
+        run(*(sys.argv[1:] or ["help"]))
+        answer(used)

@@ -3,6 +3,7 @@ import { migrate, openDatabase } from '@clipyard/db';
 import { checkModel } from '@clipyard/model';
 import { MessageBus } from '@clipyard/queue';
 import { type Lifecycle, type Logger, newId } from '@clipyard/runtime';
+import { openBlobStore } from '@clipyard/storage';
 import type { Config } from './config.js';
 import { buildServer, listen } from './server.js';
 
@@ -29,8 +30,9 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
     const scheduler = lifecycle.use('scheduler', createScheduler({ database, bus, logger }));
     await scheduler.start();
   }
+  const store = storageUrl === undefined ? {} : { store: await openBlobStore(storageUrl) };
   const server = buildServer(
-    { control, checkModel, logger, newRequestId: () => newId('req') },
+    { control, checkModel, ...store, logger, newRequestId: () => newId('req') },
     { routes: config.role === 'scheduler' ? 'health' : 'all' },
   );
   lifecycle.add('server', () => server.close());

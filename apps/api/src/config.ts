@@ -32,7 +32,7 @@ export interface Config {
   readonly port: number;
   readonly databaseUrl: string;
   readonly redisUrl: string | undefined;
-  /** Root of the blob store, for the URLs of checkpoints; the API itself reads nothing there. */
+  /** Root of the blob store: for the URLs of checkpoints, and to send their files. */
   readonly storageUrl: string | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }

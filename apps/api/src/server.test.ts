@@ -1,6 +1,11 @@
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import {
+  type BlobStore,
   type Checkpoint,
   fieldError,
   type Job,
@@ -14,6 +19,7 @@ import { bootTestDatabase, type Database, openDatabase } from '@clipyard/db';
 import { checkModel } from '@clipyard/model';
 import { MessageBus } from '@clipyard/queue';
 import { createLogger, Lifecycle, newId } from '@clipyard/runtime';
+import { openBlobStore } from '@clipyard/storage';
 import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildServer, listen } from './server.js';
@@ -23,12 +29,13 @@ const lifecycle = new Lifecycle();
 const logged: string[] = [];
 let database: Database;
 let control: ControlPlane;
+let store: BlobStore;
 let server: FastifyInstance;
 let url: string;
 
 function build(plane = control): FastifyInstance {
   const logger = createLogger({ name: 'api', destination: { write: (line) => logged.push(line) } });
-  const deps = { control: plane, checkModel, logger, newRequestId: () => newId('req') };
+  const deps = { control: plane, checkModel, store, logger, newRequestId: () => newId('req') };
   return buildServer(deps, { heartbeatMs: HEARTBEAT_MS });
 }
 
@@ -39,6 +46,9 @@ beforeAll(async () => {
   const onError = (error: Error) => logged.push(error.message);
   const bus = lifecycle.use('queue', await MessageBus.open({ onError }, { databaseUrl: booted.url }));
   control = createControlPlane({ database, bus }, { storageUrl: 'file:/somewhere' });
+  const storage = await mkdtemp(join(tmpdir(), 'clipyard-api-'));
+  lifecycle.add('storage', () => rm(storage, { recursive: true }));
+  store = await openBlobStore(pathToFileURL(storage).href);
   server = build();
   lifecycle.add('API', () => server.close());
   url = await listen(server, { host: '127.0.0.1', port: 0 });
@@ -189,6 +199,15 @@ describe('jobs', () => {
     const [checkpoint] = await items<Checkpoint>(`/v1/jobs/${id}/checkpoints`);
     expect(checkpoint).toMatchObject({ id: 'ckpt-1', step: 3, url: `file:/somewhere/runs/${id}/step-3` });
     expect(await (await fetch(`${url}/v1/checkpoints/ckpt-1`)).json()).toEqual(checkpoint);
+
+    const file = `${url}/v1/checkpoints/ckpt-1/files/model.safetensors`;
+    expect(await problemOf(await fetch(file))).toMatchObject({ status: 404, code: 'not_found' });
+    await store.put(`runs/${id}/step-3/model.safetensors`, Buffer.from('bytes'));
+    const response = await fetch(file);
+    expect(Object.fromEntries(response.headers)).toMatchObject({ 'content-length': '5', etag: '"ab"' });
+    expect(await response.text()).toBe('bytes');
+    const other = await problemOf(await fetch(`${url}/v1/checkpoints/ckpt-1/files/state.json`));
+    expect(other.errors[0]).toMatchObject({ path: 'name', value: 'state.json' });
   });
 });
 

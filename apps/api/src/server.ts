@@ -1,9 +1,10 @@
-import { fieldError, LIMITS, type RunSpec } from '@clipyard/contracts';
+import { type BlobStore, fieldError, LIMITS, type RunSpec } from '@clipyard/contracts';
 import type { ControlPlane } from '@clipyard/control';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { closeConnectionsOnDrain } from './connections.js';
 import { badUrl, installProblems, sendProblem } from './problems.js';
 import { refuseNul } from './request-input.js';
+import { checkpointRoutes } from './routes/checkpoints.js';
 import { eventRoutes } from './routes/events.js';
 import { healthRoutes } from './routes/health.js';
 import { jobRoutes } from './routes/jobs.js';
@@ -13,6 +14,8 @@ import { sweepRoutes } from './routes/sweeps.js';
 export interface ServerDeps {
   readonly control: ControlPlane;
   readonly checkModel: (model: RunSpec['model']) => void;
+  /** Where checkpoints lie; undefined: their files cannot be had here. */
+  readonly store?: BlobStore;
   readonly logger: FastifyBaseLogger;
   readonly newRequestId: () => string;
 }
@@ -49,6 +52,7 @@ export function buildServer(deps: ServerDeps, options: ServerOptions = {}): Fast
   healthRoutes(server, { control: deps.control, draining: draining.signal });
   if (options.routes !== 'health') {
     jobRoutes(server, deps);
+    checkpointRoutes(server, { control: deps.control, store: deps.store });
     nodeRoutes(server, deps);
     sweepRoutes(server, deps);
     eventRoutes(

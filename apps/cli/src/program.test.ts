@@ -1,6 +1,8 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parameterSpecs, parseModelConfig } from '@clipyard/model';
+import { writeSafetensors } from '@clipyard/tensor';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from './config.js';
@@ -50,6 +52,58 @@ describe('the command line', () => {
     const server = { url: 'http://127.0.0.1:10', pids: { up: 1, api: 2, worker: 3 } };
     await writeFile(join(home, 'server.json'), JSON.stringify(server));
     await expect(run('nodes')).rejects.toMatchObject({ code: 'server_unreachable', fields: [{ value: server.url }] });
+  });
+});
+
+describe('interchange', () => {
+  const config = {
+    embed_dim: 4,
+    quick_gelu: true,
+    vision_cfg: { image_size: 8, layers: 1, width: 8, patch_size: 4, head_width: 4 },
+    text_cfg: { context_length: 6, vocab_size: 20, width: 8, heads: 2, layers: 1 },
+  };
+
+  it('imports weights of open_clip, and exports them for open_clip and as .onnx', async () => {
+    const file = join(home, 'weights.safetensors');
+    const tensors = parameterSpecs(parseModelConfig(config)).map(({ name, shape }) => {
+      const data = new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(0.5);
+      return { name, dtype: 'F32' as const, shape, data };
+    });
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of writeSafetensors(tensors).chunks()) chunks.push(chunk);
+    await writeFile(file, Buffer.concat(chunks));
+    await writeFile(join(home, 'model.json'), JSON.stringify(config));
+    const [imported, exported, onnx] = [join(home, 'imported'), join(home, 'exported'), join(home, 'onnx')];
+
+    expect(await run('import', file, '--out', imported, '--model', join(home, 'model.json'))).toBe(0);
+    expect(terminal.text).toContain('model.safetensors, open_clip_config.json, state.json, manifest.json');
+    expect(terminal.errors.join()).toContain('do not say whether they were made with QuickGELU');
+    expect(await run('export', imported, '--out', exported, '--json')).toBe(0);
+    const { path, files } = JSON.parse(terminal.lines.at(-1)!) as { path: string; files: { name: string }[] };
+    expect(path).toBe(exported);
+    expect(files.map(({ name }) => name)).toEqual([
+      'open_clip_model.safetensors',
+      'open_clip_config.json',
+      'README.md',
+    ]);
+    expect(await run('export', exported, '--out', onnx, '--format', 'onnx', '--batch', '2')).toBe(0);
+    expect((await readdir(onnx)).sort()).toEqual(['README.md', 'open_clip_config.json', 'textual.onnx', 'visual.onnx']);
+  });
+
+  it('names what cannot be read or written', async () => {
+    const code = 'request_invalid';
+    await expect(run('import', join(home, 'none'), '--out', join(home, 'out'))).rejects.toMatchObject({
+      code: 'data_not_found',
+      fields: [{ path: 'source' }],
+    });
+    await writeFile(join(home, 'full'), '');
+    await expect(run('export', home, '--out', home)).rejects.toMatchObject({ code, fields: [{ path: '--out' }] });
+    await expect(run('export', home, '--out', join(home, 'full'))).rejects.toMatchObject({ code });
+    await expect(run('import', home, '--out', join(home, 'x'), '--model', 'none')).rejects.toMatchObject({
+      code: 'model_config_invalid',
+      fields: [{ path: '--model', value: 'none' }],
+    });
+    expect(await run('export', home, '--out', join(home, 'x'), '--batch', '0')).toBe(2);
   });
 });
 

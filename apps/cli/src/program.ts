@@ -1,6 +1,6 @@
 import { JOB_STATES } from '@clipyard/contracts';
 import { Argument, Command, CommanderError, Option } from 'commander';
-import { collect, wholeNumber } from './arguments.js';
+import { collect, positiveNumber, wholeNumber } from './arguments.js';
 import { act, ps, submit, watch } from './commands/jobs.js';
 import { logs } from './commands/logs.js';
 import { nodes } from './commands/nodes.js';
@@ -11,6 +11,7 @@ import { sweepCommands } from './sweep-program.js';
 // Loaded when asked for: the decoder of pictures, the engines and the database would double the start of all other commands.
 const loadData = () => import('./commands/data.js');
 const loadEngines = () => import('./commands/engines.js');
+const loadInterchange = () => import('./commands/interchange.js');
 const loadParameters = () => import('./commands/parameters.js');
 const loadTokenizer = () => import('./commands/tokenizer.js');
 const loadUp = () => import('./commands/up.js');
@@ -86,6 +87,25 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
     .description('list nodes and their slots')
     .action(async (options) => finish(await nodes(context, options)));
   sweepCommands(program.command('sweep').description('search for hyper-parameters'), server, context, finish);
+  server(program.command('export').argument('<source>', 'a job, job@step, or a directory: a checkpoint or an import'))
+    .description('write a model for other programs')
+    .requiredOption('--out <folder>', 'a new or an empty folder')
+    .addOption(
+      new Option('--format <format>', '`open_clip`: what open_clip loads strictly; `onnx`: .onnx files of both towers')
+        .choices(['open_clip', 'onnx'])
+        .default('open_clip'),
+    )
+    .option('--average', "a checkpoint's moving average of the weights, where the run keeps one")
+    .option('--batch <n>', 'samples at once of the .onnx files (default: any number)', positiveNumber)
+    .action(async (source, options) => finish(await (await loadInterchange()).exportModel(context, source, options)));
+  program
+    .command('import')
+    .description("make a checkpoint of step 0 from open_clip's safetensors")
+    .argument('<source>', 'a .safetensors file, or a directory with one and its open_clip_config.json')
+    .requiredOption('--out <folder>', 'a new or an empty folder')
+    .option('--model <model>', 'a preset, or a JSON file with the model_cfg (default: the open_clip_config.json)')
+    .option('--json', 'print JSON')
+    .action(async (source, options) => finish(await (await loadInterchange()).importModel(context, source, options)));
   dataCommands(program.command('data').description('pack, index and inspect data sets'), context, finish);
   program
     .command('parameters')

@@ -1,6 +1,9 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -81,6 +84,26 @@ function isAlive(pid: number): boolean {
 async function eventually(what: string, check: () => Promise<boolean> | boolean): Promise<void> {
   for (const limit = Date.now() + 15_000; Date.now() < limit; await sleep(50)) if (await check()) return;
   throw new Error(`not in time: ${what}`);
+}
+
+/** The server as another machine sees it: its files are not here. */
+async function elsewhere(): Promise<{ url: string; close(): Promise<void> }> {
+  const proxy = createServer((request, response) => {
+    void fetch(stack.url + request.url).then(async (answer) => {
+      const body = Buffer.from(await answer.arrayBuffer());
+      const isJson = answer.headers.get('content-type')?.includes('json') === true;
+      response.writeHead(answer.status).end(isJson ? String(body).replaceAll(home, '/elsewhere') : body);
+    });
+  });
+  await once(proxy.listen(0, '127.0.0.1'), 'listening');
+  const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  return {
+    url,
+    close: async () => {
+      proxy.closeAllConnections();
+      await once(proxy.close(), 'close');
+    },
+  };
 }
 
 describe('a run of two ranks', () => {
@@ -239,6 +262,33 @@ describe('the command', () => {
     );
     expect(bad.code).toBe(1);
     expect(bad.terminal.lines.at(-1)).toMatch(/^job-\w+ failed.*data_not_found.*none\.tsv/);
+  });
+
+  it('exports a model, from the store or over HTTP, and a job starts from one', async () => {
+    const [job] = (await stack.client.list({ label: 'demo=shapes', state: 'succeeded' })).items;
+    const [near, far] = [join(home, 'near'), join(home, 'far')];
+    const exported = await run('export', job!.id, '--out', near);
+    expect(exported.terminal.text).toContain('open_clip_model.safetensors');
+    expect(exported.terminal.text).toContain('clipyard_tokenizer.json');
+    expect(await readFile(join(near, 'README.md'), 'utf8')).toContain("**not open_clip's tokenizer**");
+    const [checkpoint] = await stack.client.checkpoints(job!.id);
+    const remote = await elsewhere();
+    expect((await run('export', `${job!.id}@20`, '--url', remote.url, '--out', far)).code).toBe(0);
+    await remote.close();
+    for (const name of await readdir(near))
+      expect((await readFile(join(far, name))).equals(await readFile(join(near, name))), name).toBe(true);
+    await rename(filePath(checkpoint!.url), `${filePath(checkpoint!.url)}-away`);
+    await expect(run('export', job!.id, '--out', join(home, 'none'))).rejects.toMatchObject({ code: 'not_found' });
+    await rename(`${filePath(checkpoint!.url)}-away`, filePath(checkpoint!.url));
+
+    const next = await stack.client.submit(
+      spec({ model: { preset: 'clip-tiny', init: `job:${job!.id}` }, duration: { steps: 2 }, evaluate: {} }),
+    );
+    expect(next.spec.model.init).toBe(`job:${job!.id}@20`);
+    await eventsOf(next.id);
+    expect(await stack.client.get(next.id)).toMatchObject({ state: 'succeeded' });
+    const said = (await stack.client.logs(next.id)).items.map(({ message }) => message);
+    expect(said).toContain(`Starting from the weights of job:${job!.id}@20`);
   });
 
   it('lists jobs and nodes, and watches as JSON what has ended', async () => {

@@ -3,6 +3,7 @@ import {
   type Attempt,
   attemptSchema,
   type Checkpoint,
+  ClipyardError,
   checkpointSchema,
   type Health,
   healthSchema,
@@ -118,6 +119,18 @@ export class Client {
 
   checkpoint(checkpointId: string, options: Call = {}): Promise<Checkpoint> {
     return this.#reader.get(checkpointSchema, `/v1/checkpoints/${encodeURIComponent(checkpointId)}`, {}, options);
+  }
+
+  /** A file of a checkpoint, in pieces; `manifest.json` is one too. */
+  async *checkpointFile(checkpointId: string, name: string, options: Call = {}): AsyncGenerator<Uint8Array> {
+    const path = `/v1/checkpoints/${encodeURIComponent(checkpointId)}/files/${encodeURIComponent(name)}`;
+    const { body } = await this.#transport.open(path, { headers: { accept: 'application/octet-stream' }, ...options });
+    try {
+      if (body !== null) yield* body;
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      throw new ClipyardError('server_unreachable', `${this.url} broke off while it sent ${name}`, { cause: error });
+    }
   }
 
   nodes(options: Call = {}): Promise<readonly Node[]> {

@@ -17,6 +17,7 @@ export type { GraphCost } from './graph/cost.js';
 export { traceGraph } from './graph/trace.js';
 export { type EngineStatus, listEngines } from './list-engines.js';
 export { exportOnnx, type OnnxExportOptions } from './onnx/export-onnx.js';
+export { type OnnxInput, runOnnx } from './onnx/run-onnx.js';
 export { type OpenEngineOptions, openEngine } from './open-engine.js';
 export { attention } from './ops/attention.js';
 export { type BatchStatistics, batchNorm, fixedNorm } from './ops/batch-norm.js';

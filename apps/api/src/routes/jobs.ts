@@ -71,11 +71,6 @@ export function jobRoutes(server: FastifyInstance, { control, checkModel }: JobR
     parseQuery(noQuery, request);
     return whole(await control.listCheckpoints(request.params.id));
   });
-
-  server.get<ById>('/v1/checkpoints/:id', async (request) => {
-    parseQuery(noQuery, request);
-    return control.getCheckpoint(request.params.id);
-  });
 }
 
 /** A list that comes in one page. */

@@ -1,7 +1,10 @@
+import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ModelConfig, parameterSpecs } from '@clipyard/model';
 import { CounterRandom, type SafetensorsTensor, toBfloat16, toFloat16, writeSafetensors } from '@clipyard/tensor';
+
+import type { OutputFile } from './export-model.js';
 
 /** A model that is small in every way. */
 export const TINY: ModelConfig = {
@@ -46,4 +49,18 @@ export async function writeHubDirectory(directory: string, config: ModelConfig, 
   await writeWeights(join(directory, 'open_clip_model.safetensors'), tensorsOf(config));
   await writeFile(join(directory, 'open_clip_config.json'), JSON.stringify({ model_cfg: model, preprocess_cfg: {} }));
   return directory;
+}
+
+/** Writes files into a directory, and tells what they are. */
+export async function writeFiles(directory: string, files: Iterable<OutputFile>) {
+  await mkdir(directory, { recursive: true });
+  const written = [];
+  for (const { name, body } of files) {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of body instanceof Uint8Array ? [body] : body) chunks.push(chunk);
+    const bytes = Buffer.concat(chunks);
+    await writeFile(join(directory, name), bytes);
+    written.push({ name, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') });
+  }
+  return written;
 }

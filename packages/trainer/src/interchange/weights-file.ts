@@ -6,6 +6,7 @@ import { ClipyardError, fieldError } from '@clipyard/contracts';
 import { parseSafetensorsHeader, readSafetensorsHeaderLength, tensorFloats } from '@clipyard/tensor';
 import { z } from 'zod';
 import {
+  AVERAGE_FILE,
   CONFIG_FILE,
   MANIFEST_FILE,
   MODEL_FILE,
@@ -32,13 +33,18 @@ export const openClipConfigSchema = z.looseObject({
 
 /**
  * Opens a safetensors file, or a directory that holds one beside an open_clip_config.json: an export of ours, a checkpoint,
- * or what open_clip's hub has. Tensors are read one by one. `field` is where the path stands in the input. Throws
+ * or what open_clip's hub has. Tensors are read one by one. `average`: a
+ * checkpoint's moving average of the weights instead of the weights. `field` is where the path stands in the input. Throws
  * `data_not_found`, `weights_format_unsupported` for PyTorch's pickles, or `checkpoint_damaged`.
  */
-export async function openWeights(path: string, field: string): Promise<WeightSource> {
+export async function openWeights(
+  path: string,
+  field: string,
+  { average = false }: { readonly average?: boolean } = {},
+): Promise<WeightSource> {
   const info = await statOf(path);
   if (info === undefined) throw missing(field, path, 'there is no such file or directory');
-  const file = info.isDirectory() ? await weightsIn(path, field) : path;
+  const file = info.isDirectory() ? await weightsIn(path, field, average) : path;
   const directory = dirname(file);
   const bytes = (await stat(file)).size;
   const handle = await open(file, 'r');
@@ -76,8 +82,12 @@ function isPickle(file: string, start: Uint8Array): boolean {
   return PICKLE_FILE.test(file) || PICKLE_START.test(Buffer.from(start).toString('hex'));
 }
 
-async function weightsIn(directory: string, field: string): Promise<string> {
+async function weightsIn(directory: string, field: string, average: boolean): Promise<string> {
   const names = await readdir(directory);
+  if (average) {
+    if (names.includes(AVERAGE_FILE)) return join(directory, AVERAGE_FILE);
+    throw missing(field, directory, `holds no average of the weights (${AVERAGE_FILE})`);
+  }
   const known = WEIGHT_FILES.find((name) => names.includes(name));
   const others = names.filter((name) => name.endsWith('.safetensors') && !name.startsWith('optim-'));
   const chosen = known ?? (others.length === 1 ? others[0] : undefined);
