@@ -1,6 +1,7 @@
 import { JOB_STATES } from '@clipyard/contracts';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { collect, positiveNumber, wholeNumber } from './arguments.js';
+import { evaluate, results } from './commands/evaluate.js';
 import { act, ps, submit, watch } from './commands/jobs.js';
 import { logs } from './commands/logs.js';
 import { nodes } from './commands/nodes.js';
@@ -83,6 +84,22 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
   server(program.command('resume').addArgument(job()))
     .description('go on with a paused job')
     .action(async (id, options) => finish(await act('resume', context, id, options)));
+  server(program.command('evaluate').argument('<checkpoint>', 'job, job@step, or the path of a directory with weights'))
+    .description('measure the weights of a checkpoint, as a job of its own')
+    .option(
+      '--task <task>',
+      'zeroshot, retrieval, linear-probe or few-shot, or a whole one in YAML; may be given often (default: those of the job)',
+      collect,
+      [] as string[],
+    )
+    .option('--spec <file>', 'sections of a run spec, such as data and evaluate, in place of those of the job')
+    .option('--ranks <n>', 'number of ranks (default: as the job)', wholeNumber)
+    .option('--set <path=value>', 'change a field; may be given often', collect, [] as string[])
+    .option('--no-watch', 'submit it only')
+    .action(async (checkpoint, options) => finish(await evaluate(context, checkpoint, options)));
+  server(program.command('results').addArgument(job()))
+    .description('print what the last evaluation of a job found; --json gives all of them, with details')
+    .action(async (id, options) => finish(await results(context, id, options)));
   server(program.command('nodes'))
     .description('list nodes and their slots')
     .action(async (options) => finish(await nodes(context, options)));

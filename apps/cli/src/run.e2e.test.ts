@@ -153,6 +153,44 @@ describe('a run of two ranks', () => {
     }
   });
 
+  it('is evaluated again by `clipyard evaluate`, from its last checkpoint and from an earlier one', async () => {
+    const command = async (...argv: string[]) => {
+      const terminal = new TextTerminal();
+      const code = await runProgram([...argv, '--url', stack.url], { config, terminal, signal: never });
+      return { code, text: terminal.text };
+    };
+    const last = await command('evaluate', job.id, '--ranks', '1');
+    expect(last).toMatchObject({ code: 0, text: expect.stringContaining('evaluation of the weights after step 40') });
+    const [evaluation] = (await stack.client.list({ limit: 1 })).items;
+    expect(evaluation).toMatchObject({
+      state: 'succeeded',
+      worldSize: 1,
+      spec: { model: { init: `job:${job.id}@40` } },
+    });
+    for (const [name, value] of Object.entries(job.latest))
+      if (name.startsWith('eval/')) expect(evaluation!.latest[name], name).toBeCloseTo(value, 5);
+
+    const probe = '{ type: linear-probe, trainSamples: 128 }';
+    const earlier = await command('evaluate', `${job.id}@30`, '--task', 'retrieval', '--task', probe, '--no-watch');
+    expect(earlier.code).toBe(0);
+    const id = earlier.text.match(/job-\w+/)![0];
+    await eventsOf(id);
+    const [found] = await stack.client.evaluations(id);
+    expect(found).toMatchObject({ step: 30, final: true, results: [{ task: 'retrieval' }, { task: 'linear-probe' }] });
+    expect(found!.results[0]!.details).toMatchObject({ pairs: 128 });
+    expect((await command('results', id)).text).toMatch(/linear-probe +strength +\d/);
+    expect(await stack.client.evaluations(job.id)).toMatchObject([
+      { step: 20, final: false },
+      { step: 40, final: true },
+    ]);
+
+    await expect(command('evaluate', `${job.id}@7`)).rejects.toMatchObject({
+      code: 'spec_invalid',
+      fields: [expect.objectContaining({ path: 'model.init' })],
+    });
+    await expect(command('evaluate', 'nowhere')).rejects.toMatchObject({ code: 'request_invalid' });
+  });
+
   it('keeps its events, which resume after any id without gap or repeat', async () => {
     const ids = events.map((event) => Number(event.id));
     expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b));

@@ -57,7 +57,7 @@ describe('RankReports', () => {
     metrics(2);
     reports.add({ type: 'state', state: 'evaluating' });
     log('b');
-    reports.add({ type: 'evaluation', step: 2, final: false, values: {}, samples: [] });
+    reports.add({ type: 'evaluation', step: 2, final: false, values: {}, results: [], samples: [] });
     metrics(3);
     reports.add({ type: 'checkpoint', checkpoint: CHECKPOINT });
     await reports.end({ state: 'succeeded' });

@@ -3,7 +3,7 @@ import { type CheckpointRecord, ClipyardError, type LogLevel, type RankStart } f
 import { type OnCompile, openEngine } from '@clipyard/engine';
 import { type Deferred, deferred, Lifecycle } from '@clipyard/runtime';
 import { openBlobStore } from '@clipyard/storage';
-import { train } from '@clipyard/trainer';
+import { evaluateRun, train } from '@clipyard/trainer';
 import { connectRanks, TcpListener } from '@clipyard/transport';
 import { nextMessage, type RankChannel } from './rank-channel.js';
 
@@ -70,6 +70,10 @@ async function attend(
   const engine = lifecycle.use('engine', await openEngine({ engine: spec.resources.engine, ...place }));
   const recordCheckpoint = checkpointRecorder(channel);
   const deps = { engine, group, store, log, recordCheckpoint, report: channel.send.bind(channel) };
+  if (spec.type === 'evaluate') {
+    await evaluateRun(deps, start, signal);
+    return true;
+  }
   return (await train(deps, { start, signal, save })).finished;
 }
 

@@ -5,6 +5,8 @@ import {
   type Checkpoint,
   ClipyardError,
   checkpointSchema,
+  type Evaluation,
+  evaluationSchema,
   type Health,
   healthSchema,
   type Job,
@@ -115,6 +117,11 @@ export class Client {
 
   checkpoints(jobId: string, options: Call = {}): Promise<readonly Checkpoint[]> {
     return this.#reader.items(checkpointSchema, `${this.#job(jobId)}/checkpoints`, {}, options);
+  }
+
+  /** The results of a job's evaluations, oldest first. */
+  evaluations(jobId: string, options: Call = {}): Promise<readonly Evaluation[]> {
+    return this.#items(evaluationSchema, `${this.#job(jobId)}/evaluations`, {}, options);
   }
 
   checkpoint(checkpointId: string, options: Call = {}): Promise<Checkpoint> {

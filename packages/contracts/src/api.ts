@@ -125,6 +125,30 @@ export const logLineSchema = z.object({
 });
 export type LogLine = z.infer<typeof logLineSchema>;
 
+/** The results of one evaluation of a job, during training or of type `evaluate`. */
+export const evaluationSchema = z.object({
+  id: z.string(),
+  jobId: z.string(),
+  epoch: z.int(),
+  /** Steps that the weights were trained for. */
+  step: z.int(),
+  final: z.boolean(),
+  /** By metric name. */
+  values: z.record(z.string(), z.number()),
+  results: z.array(
+    z.object({
+      /** Its `name`, or else its type. */
+      task: z.string(),
+      type: z.string(),
+      values: z.record(z.string(), z.number()),
+      /** What else there is to know: numbers of samples, accuracies by class, the strengths that were tried. */
+      details: z.record(z.string(), z.unknown()),
+    }),
+  ),
+  at: time,
+});
+export type Evaluation = z.infer<typeof evaluationSchema>;
+
 /** What `GET /jobs/:id/events` sends; `id` grows and is the SSE event id. */
 export const EVENT_TYPES = [
   'job.state',

@@ -4,6 +4,8 @@ export {
   type Checkpoint,
   checkpointSchema,
   EVENT_TYPES,
+  type Evaluation,
+  evaluationSchema,
   type Health,
   healthSchema,
   type Job,
@@ -49,6 +51,7 @@ export {
   type RankReport,
   type RankStart,
   type RankToWorker,
+  type TaskResult,
   type WorkerToRank,
 } from './rank-protocol.js';
 export { type DataSource, dataSourceSchema } from './run-spec/data-source.js';

@@ -104,6 +104,7 @@ export type RankReport =
       readonly step: number;
       readonly final: boolean;
       readonly values: Readonly<Record<string, number>>;
+      readonly results: readonly TaskResult[];
       readonly samples: readonly PredictionSample[];
     }
   | {
@@ -122,6 +123,17 @@ export type RankToWorker =
   /** The rank ended because it was told to, after finishing its step. */
   | { readonly type: 'stopped' }
   | { readonly type: 'done' };
+
+/** What one task of an evaluation found. */
+export interface TaskResult {
+  /** Its `name`, or else its type. */
+  readonly task: string;
+  readonly type: string;
+  /** As the metrics `eval/<task>/…`. */
+  readonly values: Readonly<Record<string, number>>;
+  /** What else there is to know: numbers of samples, accuracies by class, the strengths that were tried. */
+  readonly details: Readonly<Record<string, unknown>>;
+}
 
 export interface PredictionSample {
   /** PNG, base64, at most 16 KiB. */

@@ -2,6 +2,7 @@ import type {
   Attempt,
   Checkpoint,
   CheckpointRecord,
+  Evaluation,
   Health,
   Job,
   JobEvent,
@@ -17,6 +18,7 @@ import type {
   RankState,
   RunSpec,
   SerializedError,
+  TaskResult,
 } from '@clipyard/contracts';
 import type { SweepPlane } from './sweeps/sweep-plane.js';
 
@@ -49,6 +51,8 @@ export interface ControlPlane {
   getCheckpoint(checkpointId: string): Promise<Checkpoint>;
   /** Where a file of a checkpoint lies in the blob store; `manifest.json` is one too. */
   checkpointFile(checkpointId: string, name: string): Promise<{ key: string; bytes: number; sha256: string }>;
+  /** The newest evaluations of a job, oldest of them first. */
+  listEvaluations(jobId: string): Promise<readonly Evaluation[]>;
   listNodes(): Promise<readonly Node[]>;
   /** Events after id `after` (all when unset): first what is stored, then live, until the signal aborts or the job ended. */
   events(jobId: string, options: { after?: string; signal: AbortSignal }): AsyncIterable<JobEvent>;
@@ -170,6 +174,7 @@ export interface NodeControl {
       step: number;
       final: boolean;
       values: Readonly<Record<string, number>>;
+      results: readonly TaskResult[];
       samples: readonly PredictionSample[];
     },
   ): Promise<void>;

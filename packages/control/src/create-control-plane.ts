@@ -23,7 +23,7 @@ import { pauseJob, resumeJob } from './pause.js';
 import { assertJobTransition } from './state-machine.js';
 import { createSweepPlane } from './sweeps/create-sweep-plane.js';
 import { moveJob } from './transitions.js';
-import { attemptView, checkpointView, jobView, logView, metricView, nodeView } from './views.js';
+import { attemptView, checkpointView, evaluationView, jobView, logView, metricView, nodeView } from './views.js';
 
 export interface ControlPlaneDeps {
   readonly database: Database;
@@ -34,6 +34,9 @@ export interface ControlPlaneOptions {
   /** Root of the blob store, for the URLs of checkpoints; default: they are relative. */
   readonly storageUrl?: string;
 }
+
+/** Evaluations of a job that are listed, the newest ones. */
+const EVALUATIONS_LIMIT = 1000;
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
@@ -125,6 +128,11 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
           .join(', ')}.`,
       });
     },
+
+    listEvaluations: (jobId) =>
+      readJob(jobId, async (db) =>
+        (await db.events.newest(jobId, 'evaluation', EVALUATIONS_LIMIT)).map(evaluationView),
+      ),
 
     listNodes: () => database.read(async (db) => (await db.nodes.list()).map(nodeView)),
 

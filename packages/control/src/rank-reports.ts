@@ -1,15 +1,8 @@
 import { strict as assert } from 'node:assert';
-import {
-  type CheckpointRecord,
-  LIMITS,
-  type PredictionSample,
-  RANK_FINAL_STATES,
-  type RankState,
-  type RunSpec,
-} from '@clipyard/contracts';
+import { type CheckpointRecord, LIMITS, RANK_FINAL_STATES, type RankState, type RunSpec } from '@clipyard/contracts';
 import type { Repositories } from '@clipyard/db';
 import { newId } from '@clipyard/runtime';
-import type { LogEntry, RankKey, RunPlanReport } from './control-plane.js';
+import type { LogEntry, NodeControl, RankKey, RunPlanReport } from './control-plane.js';
 import { lockHeld, lockHeldRank, stale } from './fence.js';
 import { neededSteps } from './initial-checkpoint.js';
 import { droppedCheckpoints } from './retention.js';
@@ -120,10 +113,10 @@ export async function recordCheckpoint(
 export async function recordEvaluation(
   tx: Repositories,
   key: RankKey,
-  evaluation: { step: number; final: boolean; values: Values; samples: readonly PredictionSample[] },
+  evaluation: Parameters<NodeControl['recordEvaluation']>[1],
 ): Promise<void> {
   const { job } = await lockHeldRank(tx, key);
-  const { step, final, samples } = evaluation;
+  const { step, final, results, samples } = evaluation;
   const values = finite(evaluation.values);
   await tx.metrics.record(key.jobId, key.epoch, toPoints(values, step, Date.now()));
   await tx.jobs.update(key.jobId, { latest: { ...(job.latest as Values), ...values } });
@@ -131,7 +124,7 @@ export async function recordEvaluation(
     jobId: key.jobId,
     type: 'evaluation',
     epoch: key.epoch,
-    data: { step, final, values, samples },
+    data: { step, final, values, results, samples },
   });
 }
 

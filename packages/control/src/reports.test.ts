@@ -95,7 +95,7 @@ describe('reports of ranks', () => {
       nodes.recordMetrics(key, [{ step: 1, at: 0, values: { loss: 1 } }]),
       nodes.recordLogs(key, [{ at: 0, level: 'info', message: 'x' }]),
       nodes.recordCheckpoint(key, checkpoint(1)),
-      nodes.recordEvaluation(key, { step: 1, final: false, values: {}, samples: [] }),
+      nodes.recordEvaluation(key, { step: 1, final: false, values: {}, results: [], samples: [] }),
     ]);
     for (const write of writes) expect(write).toMatchObject({ status: 'rejected', reason: { code: 'attempt_stale' } });
     expect(await harness.plane.listCheckpoints(key.jobId)).toEqual([]);

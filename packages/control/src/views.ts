@@ -2,6 +2,7 @@ import type {
   Attempt,
   Checkpoint,
   EVENT_TYPES,
+  Evaluation,
   Job,
   JobEvent,
   LogLine,
@@ -115,6 +116,14 @@ export function logView(row: LogRow): LogLine {
     message: row.message,
     fields: row.fields as LogLine['fields'],
   };
+}
+
+/** The results of an evaluation from its event. */
+export function evaluationView(row: EventRow): Evaluation {
+  const { step, final, values, results } = row.data as unknown as Evaluation;
+  const { jobId, epoch } = row;
+  // Those of before tasks had results of their own have none.
+  return { id: String(row.id), jobId, epoch, step, final, values, results: results ?? [], at: time(row.at) };
 }
 
 export function eventView(row: EventRow): JobEvent {

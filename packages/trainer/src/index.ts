@@ -1,3 +1,4 @@
+export { type EvaluateDeps, evaluateRun } from './evaluate-run.js';
 export {
   type LoadedModel,
   loadModel,

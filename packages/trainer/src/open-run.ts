@@ -112,7 +112,9 @@ export async function openRun(
             dataset: evalData,
             log,
             openLearningData: async (source, field) =>
-              source === undefined ? trainData : await openDataset(source, { ...places, field }),
+              source === undefined
+                ? { dataset: trainData, owned: false }
+                : { dataset: await openDataset(source, { ...places, field }), owned: true },
           },
           { config, tasks, evalSamples: spec.data.evalSamples, seed: spec.seed },
         );

@@ -15,6 +15,7 @@ import { openBlobStore } from '@clipyard/storage';
 import { readSafetensors, tensorFloats } from '@clipyard/tensor';
 import { builtTensorFlow, expectBitwise, referenceGroups, relativeDifference } from '@clipyard/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { evaluateRun } from './evaluate-run.js';
 import { train } from './train.js';
 
 const SPEC: RunSpecInput = {
@@ -205,6 +206,59 @@ describe('a run', () => {
       'tokenizer.json',
     ];
     expect((await readdir(join(directory, 'runs', 'a', 'step-12'))).sort()).toEqual(names);
+  });
+
+  it('a job of type evaluate finds in a checkpoint what the run found at its end, on any number of ranks', async () => {
+    const tasks: RunSpecInput['evaluate'] = { tasks: [{ type: 'zeroshot' }, { type: 'retrieval' }] };
+    const { reports, checkpoints } = await run('a', { spec: { evaluate: tasks } });
+    const expected = reports.filter((report) => report.type === 'evaluation').at(-1)!;
+    const store = await openBlobStore(pathToFileURL(directory).href);
+    const spec = parseRunSpec({
+      ...SPEC,
+      type: 'evaluate',
+      model: { init: 'job:a@12' },
+      data: { eval: SPEC.data.eval, evalSamples: 128 },
+      evaluate: tasks,
+    });
+    for (const worldSize of [1, 3]) {
+      const found: RankReport[] = [];
+      await Promise.all(
+        referenceGroups(worldSize).map((group) =>
+          evaluateRun(
+            { engine, group, store, log: () => undefined, report: (report) => found.push(report) },
+            {
+              jobId: 'b',
+              jobName: 'b',
+              epoch: 1,
+              rank: group.rank,
+              worldSize,
+              spec,
+              checkpoints: [],
+              init: checkpoints.at(-1)!,
+              secret: '',
+              storageUrl: store.url,
+              dataDir: directory,
+              cacheDir: directory,
+              listenHost: '127.0.0.1',
+              advertiseHost: '127.0.0.1',
+              threads: 1,
+              slot: 0,
+            },
+            new AbortController().signal,
+          ),
+        ),
+      );
+      const evaluations = found.filter((report) => report.type === 'evaluation');
+      expect(evaluations).toHaveLength(1);
+      expect(evaluations[0]).toMatchObject({
+        step: 12,
+        final: true,
+        results: [{ task: 'zeroshot' }, { task: 'retrieval' }],
+      });
+      expect(evaluations[0]!.samples).toHaveLength(3);
+      for (const [name, value] of Object.entries(expected.values))
+        expect(evaluations[0]!.values[name], name).toBeCloseTo(value, 5);
+    }
   });
 
   it('counts the unusable samples of all ranks', async () => {

@@ -193,9 +193,9 @@ class Run {
     await averaged?.gather(this.deps.group, { signal: NEVER });
     const { report, group } = this.deps;
     report({ type: 'state', state: 'evaluating' });
-    const { values, samples } = await this.meter.pause(() => evaluator.run(final, NEVER));
+    const { values, results, samples } = await this.meter.pause(() => evaluator.run(final, NEVER));
     Object.assign(this.latest, values);
-    if (group.rank === 0) report({ type: 'evaluation', step, final, values, samples });
+    if (group.rank === 0) report({ type: 'evaluation', step, final, values, results, samples });
     report({ type: 'state', state: 'training' });
   }
 

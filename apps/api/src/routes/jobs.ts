@@ -25,7 +25,8 @@ export function jobRoutes(server: FastifyInstance, { control, checkModel }: JobR
     parseQuery(noQuery, request);
     const key = idempotencyKey(request);
     const spec = parseRunSpec(request.body);
-    checkModel(spec.model);
+    // An evaluation may take the config that lies beside its weights.
+    if (spec.model.preset !== undefined || spec.model.config !== undefined) checkModel(spec.model);
     const { job, created } = await control.submitJob(spec, key === undefined ? {} : { idempotencyKey: key });
     // A repeat is answered like the first time, so that a client whose answer was lost sees no difference.
     if (!created) reply.header('idempotency-replayed', 'true');
@@ -66,6 +67,11 @@ export function jobRoutes(server: FastifyInstance, { control, checkModel }: JobR
   server.get<ById>('/v1/jobs/:id/logs', async (request) =>
     control.listLogs(request.params.id, parseQuery(logsQuerySchema, request)),
   );
+
+  server.get<ById>('/v1/jobs/:id/evaluations', async (request) => {
+    parseQuery(noQuery, request);
+    return whole(await control.listEvaluations(request.params.id));
+  });
 
   server.get<ById>('/v1/jobs/:id/checkpoints', async (request) => {
     parseQuery(noQuery, request);

@@ -1,6 +1,7 @@
 import { isFinalJobState, type Job, type JobState } from '@clipyard/contracts';
 import { type Context, clientOf, type ServerOptions } from '../context.js';
 import { EXIT } from '../exit-codes.js';
+import { evaluationLines } from '../output/evaluation-lines.js';
 import { formatAge, formatNumber } from '../output/format.js';
 import { formatPairs, formatTable } from '../output/table.js';
 import { applySettings, readSpecFile } from '../spec-file.js';
@@ -67,7 +68,10 @@ export async function watch(context: Context, jobId: string, options: ServerOpti
   const { job } = await watchJob(client, jobId, terminal, { signal, json: options.json === true });
   if (options.json !== true) {
     terminal.out(outcome(job));
-    if (job.state === 'succeeded') {
+    if (job.state === 'succeeded' && job.spec.type === 'evaluate') {
+      const found = (await client.evaluations(job.id, { signal })).at(-1);
+      for (const line of found === undefined ? [] : evaluationLines(found)) terminal.out(`  ${line}`);
+    } else if (job.state === 'succeeded') {
       const newest = [...(await client.checkpoints(job.id, { signal }))].sort((a, b) => b.step - a.step)[0];
       for (const line of formatPairs(resultPairs(job, newest))) terminal.out(`  ${line}`);
     }

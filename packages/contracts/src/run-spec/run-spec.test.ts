@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { ClipyardError, type FieldProblem } from '../errors.js';
-import { parseRunSpec } from './run-spec.js';
+import { parseRunSpec, worldSizes } from './run-spec.js';
 
 const SPEC = {
   version: 1,
@@ -47,6 +47,36 @@ it('wants a name of its own for each evaluation task', () => {
   expect(problemsOf({ data, evaluate: { tasks: [{ type: 'zeroshot', templates: 'openai-8' }] } })).toMatchObject([
     { path: 'evaluate.tasks[0].templates', message: expect.stringContaining('openai-80') },
   ]);
+});
+
+it('of type evaluate wants weights and a task, and nothing that only training needs', () => {
+  const evaluation = {
+    version: 1,
+    type: 'evaluate',
+    name: 'a',
+    model: { init: 'job:job_1' },
+    data: { eval: { type: 'shapes' } },
+    evaluate: { tasks: [{ type: 'zeroshot' }] },
+    resources: { world: { min: 1, max: 3 } },
+  };
+  const spec = parseRunSpec(evaluation);
+  expect(worldSizes(spec)).toEqual([1, 2, 3]);
+  expect(spec.data.train).toEqual(spec.data.eval);
+  const fieldOf = (changes: object): string | undefined => {
+    try {
+      parseRunSpec({ ...evaluation, ...changes });
+      return undefined;
+    } catch (error) {
+      return (error as ClipyardError).fields[0]!.path;
+    }
+  };
+  expect(fieldOf({ model: { preset: 'clip-tiny' } })).toBe('model.init');
+  expect(fieldOf({ evaluate: {} })).toBe('evaluate.tasks');
+  expect(fieldOf({ data: {} })).toBe('data.eval');
+  expect(fieldOf({ evaluate: { tasks: [{ type: 'retrieval' }, { type: 'few-shot' }] } })).toBe(
+    'evaluate.tasks[1].train',
+  );
+  expect(fieldOf({ type: 'train' })).toBeDefined();
 });
 
 it('refuses the character NUL, which the database cannot store', () => {

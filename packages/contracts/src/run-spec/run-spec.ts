@@ -4,6 +4,7 @@ import { fieldProblems } from '../field-problems.js';
 import { checkpointSchema } from './checkpoint.js';
 import { dataSourceSchema } from './data-source.js';
 import { durationSchema } from './duration.js';
+import { withoutTraining } from './evaluate-spec.js';
 import { type EvaluationTask, evaluateSchema } from './evaluation.js';
 import { lossSchema } from './loss.js';
 import { memorySchema } from './memory.js';
@@ -19,6 +20,12 @@ import { resourcesSchema, restartsSchema } from './resources.js';
  */
 export const runSpecSchema = z.strictObject({
   version: z.literal(1).describe('Version of the spec'),
+  type: z
+    .enum(['train', 'evaluate'])
+    .default('train')
+    .describe(
+      '`evaluate`: measures the weights that `model.init` names by `evaluate.tasks` and trains nothing. Then `model.preset` and `model.config` may be missing where the weights bring their config, and so may `data.train`, `batch` and `duration`, which mean nothing but for tasks that learn from data.train',
+    ),
   name: z
     .string()
     .regex(
@@ -78,7 +85,7 @@ export function parseRunSpec(input: unknown): RunSpec {
       remedy: 'Use the number 1, or a server that reads this version.',
     });
   }
-  const parsed = runSpecSchema.safeParse(input);
+  const parsed = runSpecSchema.safeParse(withoutTraining(input));
   if (!parsed.success) {
     const fields = fieldProblems(parsed.error, input);
     throw new ClipyardError('spec_invalid', fields.map((f) => `${f.path}: ${f.message}`).join('; '), { fields });
@@ -107,8 +114,10 @@ function refuseNul(value: unknown, path: string): void {
 }
 
 function checkAcrossFields(spec: RunSpec): void {
-  const { preset, config } = spec.model;
-  if ((preset === undefined) === (config === undefined)) {
+  const { preset, config, init } = spec.model;
+  if (spec.type === 'evaluate') checkEvaluation(spec);
+  const fromWeights = spec.type === 'evaluate' && init !== undefined && preset === undefined && config === undefined;
+  if ((preset === undefined) === (config === undefined) && !fromWeights) {
     throw fieldError('spec_invalid', {
       path: 'model',
       message: preset === undefined ? 'has neither `preset` nor `config`' : 'has both `preset` and `config`',
@@ -186,6 +195,25 @@ function checkAcrossFields(spec: RunSpec): void {
   }
 }
 
+/** What an evaluation needs to have something to measure. */
+function checkEvaluation({ model, evaluate }: RunSpec): void {
+  if (model.init === undefined) {
+    throw fieldError('spec_invalid', {
+      path: 'model.init',
+      message: 'is missing, but an evaluation needs weights',
+      remedy: 'Name a checkpoint as `job:<id>@<step>`, or a file as `file:<path>`.',
+    });
+  }
+  if (evaluate.tasks.length === 0) {
+    throw fieldError('spec_invalid', {
+      path: 'evaluate.tasks',
+      message: 'is empty, so there is nothing to evaluate',
+      value: [],
+      remedy: 'Name a task, such as `{ type: zeroshot }` or `{ type: retrieval }`.',
+    });
+  }
+}
+
 /** Metrics are named for their task. */
 function refuseTasksOfOneName(tasks: readonly EvaluationTask[]): void {
   const names = tasks.map(({ name, type }) => name ?? type);
@@ -199,11 +227,12 @@ function refuseTasksOfOneName(tasks: readonly EvaluationTask[]): void {
   });
 }
 
-/** The world sizes that a run may have, ascending: those in [min, max] that divide the global batch. */
-export function worldSizes(spec: Pick<RunSpec, 'batch' | 'resources'>): number[] {
+/** The world sizes that a run may have, ascending: those in [min, max], and where it trains those that divide the global batch. */
+export function worldSizes(spec: Pick<RunSpec, 'type' | 'batch' | 'resources'>): number[] {
   const { min, max } = spec.resources.world;
   const sizes: number[] = [];
-  for (let world = min; world <= max; world++) if (spec.batch.global % world === 0) sizes.push(world);
+  for (let world = min; world <= max; world++)
+    if (spec.type === 'evaluate' || spec.batch.global % world === 0) sizes.push(world);
   return sizes;
 }
 

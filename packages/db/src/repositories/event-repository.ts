@@ -25,6 +25,12 @@ export class EventRepository {
     await this.#client.$executeRaw`SELECT pg_notify('clipyard_event', ${event.jobId})`;
   }
 
+  /** The newest events of one type of a job, oldest of them first. */
+  async newest(jobId: string, type: JobEvent['type'], limit: number): Promise<EventRow[]> {
+    const rows = await this.#client.event.findMany({ where: { jobId, type }, orderBy: { id: 'desc' }, take: limit });
+    return rows.reverse();
+  }
+
   /** Events of a job after an id, oldest first. */
   async after(jobId: string, id: bigint, limit: number): Promise<EventRow[]> {
     return await this.#client.event.findMany({ where: { jobId, id: { gt: id } }, orderBy: { id: 'asc' }, take: limit });

@@ -4,6 +4,8 @@ import { hitProbability, tiedRank } from './tied-ranks.js';
 
 /** Classes that count for the second accuracy. */
 const TOP = 5;
+/** Classes whose accuracies are listed one by one in the results of a task. */
+const MAX_LISTED_CLASSES = 1000;
 const GROUPS: readonly SampleGroup[] = ['seen', 'unseen'];
 
 /** Sums of a classifier's hits over labelled samples, for `classes` classes; ties count as in `tied-ranks`. */
@@ -77,8 +79,9 @@ export class ClassificationTally {
     });
   }
 
-  /** The classes that have samples, each by its name or its number. */
-  named(names?: readonly string[]): { class: string | number; samples: number; accuracy: number | null }[] {
+  /** The classes that have samples, each by its name or its number; undefined where there are too many to list. */
+  named(names?: readonly string[]): { class: string | number; samples: number; accuracy: number | null }[] | undefined {
+    if (this.classes > MAX_LISTED_CLASSES) return undefined;
     return this.perClass()
       .map((found, i) => ({ class: names?.[i] ?? i, ...found }))
       .filter(({ samples }) => samples > 0);

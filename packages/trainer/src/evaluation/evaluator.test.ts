@@ -58,7 +58,9 @@ describe('an evaluation', () => {
           dataset: on,
           log: () => undefined,
           openLearningData: async (source: DataSource | undefined) =>
-            source === undefined ? trainData : await openDataset(source, PLACES),
+            source !== undefined
+              ? { dataset: await openDataset(source, PLACES), owned: true }
+              : trainData && { dataset: trainData, owned: false },
         };
         const evaluator = await Evaluator.create(deps, { config: CONFIG, tasks, evalSamples, seed: 5 });
         const result = await evaluator.run(true, SIGNAL);

@@ -4,6 +4,7 @@ import {
   fieldError,
   type Group,
   type PredictionSample,
+  type TaskResult,
 } from '@clipyard/contracts';
 import type { Dataset } from '@clipyard/data';
 import type { ModelConfig } from '@clipyard/model';
@@ -26,8 +27,13 @@ export interface EvaluatorDeps extends EmbedderDeps {
   readonly group: Group;
   readonly dataset: Dataset;
   readonly log: TrainLog;
-  /** Opens what a task learns from; `source` undefined: the training data. Undefined where there is none. */
-  openLearningData(source: DataSource | undefined, field: string): Promise<Dataset | undefined>;
+  /** Gives what a task learns from; `source` undefined: the training data. Undefined where there is none. */
+  openLearningData(
+    source: DataSource | undefined,
+    field: string,
+  ): Promise<
+    { readonly dataset: Dataset /** To be closed with the evaluator. */; readonly owned: boolean } | undefined
+  >;
 }
 
 export interface EvaluatorOptions {
@@ -40,6 +46,7 @@ export interface EvaluatorOptions {
 
 export interface EvaluationResult {
   readonly values: Values;
+  readonly results: readonly TaskResult[];
   /** On rank 0 of a final evaluation with classes; else empty. */
   readonly samples: readonly PredictionSample[];
 }
@@ -88,17 +95,20 @@ export class Evaluator {
     const embedded = await embedShare(embedder, share, signal);
     const context: TaskContext = { engine, group, embedder, dataset, embedded, seed: this.options.seed, signal };
     const values: Record<string, number> = {};
+    const results: TaskResult[] = [];
     let samples: PredictionSample[] = [];
     for (const prepared of this.tasks) {
       const { task } = prepared;
-      const { values: found, classifier } = await this.runTask(prepared, context);
-      for (const [name, value] of Object.entries(found)) values[`eval/${task.name ?? task.type}/${name}`] = value;
+      const { values: found, details, classifier } = await this.runTask(prepared, context);
+      const name = task.name ?? task.type;
+      results.push({ task: name, type: task.type, values: found, details });
+      for (const [figure, value] of Object.entries(found)) values[`eval/${name}/${figure}`] = value;
       if (!final || classifier === undefined || group.rank !== 0) continue;
       const scale = Math.exp(deps.weights.logitScale);
       samples = await predictSamples({ share, embedded, classifier, scale, signal });
     }
     this.learning.forget();
-    return { values, samples };
+    return { values, results, samples };
   }
 
   async dispose(): Promise<void> {
@@ -126,17 +136,18 @@ async function openLearned(
 ): Promise<string> {
   const key = JSON.stringify([train ?? null, trainSamples]);
   if (learning.has(key)) return key;
-  const dataset = await openLearningData(train, `${path}.train`);
-  if (dataset === undefined) {
+  const opened = await openLearningData(train, `${path}.train`);
+  if (opened === undefined) {
     throw fieldError('spec_invalid', {
       path: `${path}.train`,
       message: 'is missing, and there is no training data to take its place',
       remedy: 'Name samples with classes to learn from.',
     });
   }
+  const { dataset, owned } = opened;
   const range = shareOf(Math.min(trainSamples, dataset.size), group);
   const share = new EvaluationShare(dataset, log, range);
   await share.preload(() => undefined);
-  learning.add(key, { share, path: train === undefined ? 'data.train' : `${path}.train`, owned: train !== undefined });
+  learning.add(key, { share, path: train === undefined ? 'data.train' : `${path}.train`, owned });
   return key;
 }

@@ -70,7 +70,7 @@ async function checkpointWeights(
 export async function startFrom(
   source: WeightSource,
   { group, log }: { readonly group: Group; readonly log: TrainLog },
-  state: TrainState,
+  state: Pick<TrainState, 'layout' | 'parameters'>,
   config: ModelConfig,
   signal: AbortSignal,
 ): Promise<void> {

@@ -1,0 +1,129 @@
+import { fieldError, type RankStart } from '@clipyard/contracts';
+import { openDataset } from '@clipyard/data';
+import type { Engine } from '@clipyard/engine';
+import {
+  type ModelConfig,
+  type ParameterSpec,
+  parameterLayout,
+  parameterSpecs,
+  parseModelConfig,
+  resolveModelConfig,
+} from '@clipyard/model';
+import type { FlatLayout } from '@clipyard/tensor';
+import type { Weights } from './evaluation/embedder.js';
+import { Evaluator } from './evaluation/evaluator.js';
+import { initialTokenizer } from './interchange/initial-tokenizer.js';
+import { openInitialWeights, startFrom } from './interchange/initial-weights.js';
+import type { WeightSource } from './interchange/weight-source.js';
+import { LOGIT_SCALE } from './step/tower-programs.js';
+import type { TrainDeps } from './train-deps.js';
+
+export type EvaluateDeps = Pick<TrainDeps, 'engine' | 'group' | 'store' | 'report' | 'log'>;
+
+/**
+ * The whole life of one rank of a job of type `evaluate`: reads the weights that `model.init` names, measures them with
+ * the other ranks, each its share of the samples, and reports the results. Every rank of the attempt calls it at once.
+ * Aborting `signal` cuts it short.
+ */
+export async function evaluateRun(deps: EvaluateDeps, start: RankStart, signal: AbortSignal): Promise<void> {
+  const source = await openInitialWeights(deps.store, start, signal);
+  if (source === undefined) {
+    throw fieldError('spec_invalid', {
+      path: 'model.init',
+      message: 'is missing, but an evaluation needs weights',
+      remedy: 'Name a checkpoint as `job:<id>@<step>`, or a file as `file:<path>`.',
+    });
+  }
+  try {
+    await evaluateSource(deps, start, source, signal);
+  } finally {
+    await source.close();
+  }
+}
+
+async function evaluateSource(
+  { engine, group, store, report, log }: EvaluateDeps,
+  start: RankStart,
+  source: WeightSource,
+  signal: AbortSignal,
+): Promise<void> {
+  const { spec, dataDir, cacheDir } = start;
+  const config = configOf(spec.model, source);
+  const weights = new LoadedWeights(engine, parameterSpecs(config, spec.loss.initTemperature));
+  await startFrom(source, { group, log }, weights, config, signal);
+  const openSource = async (): Promise<WeightSource> => source;
+  const tokenizer = await initialTokenizer({ store, log, openSource }, { spec, checkpoints: [] }, config, signal);
+  if (tokenizer === undefined) {
+    throw fieldError('spec_invalid', {
+      path: 'model.init',
+      message: 'has no tokenizer beside its weights that fits them, so captions mean nothing to them',
+      value: spec.model.init,
+      remedy: 'Name a checkpoint, or a directory with its tokenizer.',
+    });
+  }
+  const places = { dataDir, cacheDir, imageSize: config.vision_cfg.image_size, seed: spec.seed, log, signal };
+  const dataset = await openDataset(spec.data.eval!, { ...places, field: 'data.eval' });
+  try {
+    const evaluator = await Evaluator.create(
+      {
+        engine,
+        group,
+        weights,
+        tokenizer,
+        dataset,
+        log,
+        openLearningData: async (from, field) => ({
+          dataset: await openDataset(from ?? spec.data.train, {
+            ...places,
+            field: from === undefined ? 'data.train' : field,
+          }),
+          owned: true,
+        }),
+      },
+      { config, tasks: spec.evaluate.tasks, evalSamples: spec.data.evalSamples, seed: spec.seed },
+    );
+    try {
+      report({ type: 'state', state: 'evaluating' });
+      const found = await evaluator.run(true, signal);
+      if (group.rank === 0) report({ type: 'evaluation', step: start.init?.step ?? 0, final: true, ...found });
+      await group.barrier({ signal });
+    } finally {
+      await evaluator.dispose();
+    }
+  } finally {
+    await dataset.close();
+  }
+}
+
+/** The model of the spec, or else the one that the weights bring. */
+function configOf(model: RankStart['spec']['model'], source: WeightSource): ModelConfig {
+  if (model.preset !== undefined || model.config !== undefined) return resolveModelConfig(model);
+  if (source.modelConfig !== undefined) return parseModelConfig(source.modelConfig, 'model.init');
+  throw fieldError('spec_invalid', {
+    path: 'model',
+    message: `has neither \`preset\` nor \`config\`, and there is no open_clip_config.json beside ${source.where}`,
+    value: model,
+    remedy: 'Name the preset or the config that the weights are of.',
+  });
+}
+
+/** All parameters, and nothing that only training needs. */
+class LoadedWeights implements Weights {
+  readonly layout: FlatLayout;
+  readonly parameters: Float32Array;
+  readonly towerViews: Readonly<Record<string, Float32Array>>;
+
+  constructor(
+    engine: Engine,
+    readonly specs: readonly ParameterSpec[],
+  ) {
+    this.layout = parameterLayout(specs);
+    this.parameters = engine.allocate('float32', this.layout.paddedTotal(1));
+    const { [LOGIT_SCALE]: _scale, ...towers } = this.layout.views(this.parameters);
+    this.towerViews = towers;
+  }
+
+  get logitScale(): number {
+    return this.parameters[this.layout.offset(LOGIT_SCALE)]!;
+  }
+}
