@@ -12,10 +12,11 @@ import {
 import type { FlatLayout } from '@clipyard/tensor';
 import type { Weights } from './evaluation/embedder.js';
 import { Evaluator } from './evaluation/evaluator.js';
-import { initialTokenizer } from './interchange/initial-tokenizer.js';
 import { openInitialWeights, startFrom } from './interchange/initial-weights.js';
 import type { WeightSource } from './interchange/weight-source.js';
 import { LOGIT_SCALE } from './step/tower-programs.js';
+import type { TokenizerSource } from './tokenizer/open-tokenizer.js';
+import { runTokenizer } from './tokenizer/run-tokenizer.js';
 import type { TrainDeps } from './train-deps.js';
 
 export type EvaluateDeps = Pick<TrainDeps, 'engine' | 'group' | 'store' | 'report' | 'log'>;
@@ -23,10 +24,11 @@ export type EvaluateDeps = Pick<TrainDeps, 'engine' | 'group' | 'store' | 'repor
 /**
  * The whole life of one rank of a job of type `evaluate`: reads the weights that `model.init` names, measures them with
  * the other ranks, each its share of the samples, and reports the results. Every rank of the attempt calls it at once.
- * Aborting `signal` cuts it short.
+ * Of a job that keeps an average of its weights it is the average that is measured, as while it trains. Aborting `signal`
+ * cuts it short.
  */
 export async function evaluateRun(deps: EvaluateDeps, start: RankStart, signal: AbortSignal): Promise<void> {
-  const source = await openInitialWeights(deps.store, start, signal);
+  const source = await openInitialWeights(deps.store, start, signal, 'average');
   if (source === undefined) {
     throw fieldError('spec_invalid', {
       path: 'model.init',
@@ -52,15 +54,12 @@ async function evaluateSource(
   const weights = new LoadedWeights(engine, parameterSpecs(config, spec.loss.initTemperature));
   await startFrom(source, { group, log }, weights, config, signal);
   const openSource = async (): Promise<WeightSource> => source;
-  const tokenizer = await initialTokenizer({ store, log, openSource }, { spec, checkpoints: [] }, config, signal);
-  if (tokenizer === undefined) {
-    throw fieldError('spec_invalid', {
-      path: 'model.init',
-      message: 'has no tokenizer beside its weights that fits them, so captions mean nothing to them',
-      value: spec.model.init,
-      remedy: 'Name a checkpoint, or a directory with its tokenizer.',
-    });
-  }
+  const tokenizer = await runTokenizer(
+    { store, log, openSource },
+    { spec, checkpoints: [] },
+    { config, trainData: noCaptions(spec.model.init), dataDir },
+    signal,
+  );
   const places = { dataDir, cacheDir, imageSize: config.vision_cfg.image_size, seed: spec.seed, log, signal };
   const dataset = await openDataset(spec.data.eval!, { ...places, field: 'data.eval' });
   try {
@@ -95,6 +94,18 @@ async function evaluateSource(
   }
 }
 
+/** Words counted anew would have other numbers than those that the weights were trained with. */
+const noCaptions = (init: string | undefined): TokenizerSource['trainData'] => ({
+  captions: () => {
+    throw fieldError('spec_invalid', {
+      path: 'model.tokenizer',
+      message: 'is `word`, and beside the weights there is no tokenizer that knows their words',
+      value: init,
+      remedy: 'Name weights that have their tokenizer beside them, or set it to `clip` for the vocabulary of CLIP.',
+    });
+  },
+});
+
 /** The model of the spec, or else the one that the weights bring. */
 function configOf(model: RankStart['spec']['model'], source: WeightSource): ModelConfig {
   if (model.preset !== undefined || model.config !== undefined) return resolveModelConfig(model);
@@ -109,21 +120,25 @@ function configOf(model: RankStart['spec']['model'], source: WeightSource): Mode
 
 /** All parameters, and nothing that only training needs. */
 class LoadedWeights implements Weights {
-  readonly layout: FlatLayout;
-  readonly parameters: Float32Array;
+  readonly #layout: FlatLayout;
+  readonly #parameters: Float32Array;
   readonly towerViews: Readonly<Record<string, Float32Array>>;
 
   constructor(
     engine: Engine,
     readonly specs: readonly ParameterSpec[],
   ) {
-    this.layout = parameterLayout(specs);
-    this.parameters = engine.allocate('float32', this.layout.paddedTotal(1));
-    const { [LOGIT_SCALE]: _scale, ...towers } = this.layout.views(this.parameters);
+    this.#layout = parameterLayout(specs);
+    this.#parameters = engine.allocate('float32', this.#layout.paddedTotal(1));
+    const { [LOGIT_SCALE]: _scale, ...towers } = this.#layout.views(this.#parameters);
     this.towerViews = towers;
   }
 
+  view(name: string): Float32Array {
+    return this.#layout.view(this.#parameters, name);
+  }
+
   get logitScale(): number {
-    return this.parameters[this.layout.offset(LOGIT_SCALE)]!;
+    return this.view(LOGIT_SCALE)[0]!;
   }
 }

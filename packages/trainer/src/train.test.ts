@@ -210,7 +210,8 @@ describe('a run', () => {
 
   it('a job of type evaluate finds in a checkpoint what the run found at its end, on any number of ranks', async () => {
     const tasks: RunSpecInput['evaluate'] = { tasks: [{ type: 'zeroshot' }, { type: 'retrieval' }] };
-    const { reports, checkpoints } = await run('a', { spec: { evaluate: tasks } });
+    const optimizer = { lr: 1e-3, emaDecay: 0.5 };
+    const { reports, checkpoints } = await run('a', { spec: { evaluate: tasks, optimizer } });
     const expected = reports.filter((report) => report.type === 'evaluation').at(-1)!;
     const store = await openBlobStore(pathToFileURL(directory).href);
     const spec = parseRunSpec({

@@ -4,7 +4,7 @@ import { resolveDataPath } from '@clipyard/data';
 import type { ModelConfig } from '@clipyard/model';
 import { readSafetensors, tensorFloats } from '@clipyard/tensor';
 import { z } from 'zod';
-import { CONFIG_FILE, MODEL_FILE, parseJson, TOKENIZER_FILE } from '../checkpoint/checkpoint-format.js';
+import { AVERAGE_FILE, CONFIG_FILE, MODEL_FILE, parseJson, TOKENIZER_FILE } from '../checkpoint/checkpoint-format.js';
 import { openCheckpoint } from '../checkpoint/checkpoint-reader.js';
 import type { TrainState } from '../step/train-state.js';
 import type { TrainLog } from '../train-log.js';
@@ -15,6 +15,9 @@ import { openClipConfigSchema, openWeights } from './weights-file.js';
 /** Where `model.init` stands in a run spec. */
 const FIELD = 'model.init';
 
+/** Which weights of a checkpoint: those that training goes on with, or their moving average where the job keeps one. */
+export type CheckpointWeights = 'last' | 'average';
+
 /**
  * Opens what a run starts from; undefined: from initial weights. Throws as `openWeights` does, and `not_found` when the
  * checkpoint of another job is gone.
@@ -23,6 +26,7 @@ export async function openInitialWeights(
   store: BlobStore,
   { spec, init, dataDir }: Pick<RankStart, 'spec' | 'init' | 'dataDir'>,
   signal: AbortSignal,
+  file: CheckpointWeights = 'last',
 ): Promise<WeightSource | undefined> {
   const value = spec.model.init;
   if (value === undefined) return undefined;
@@ -36,20 +40,22 @@ export async function openInitialWeights(
       remedy: 'Name one that GET /v1/jobs/:id/checkpoints lists; retention removes old ones.',
     });
   }
-  return await checkpointWeights(store, init, value, signal);
+  return await checkpointWeights(store, init, { where: value, file }, signal);
 }
 
 /** The weights of a checkpoint in the store, every file verified. */
 async function checkpointWeights(
   store: BlobStore,
   init: NonNullable<RankStart['init']>,
-  where: string,
+  { where, file }: { readonly where: string; readonly file: CheckpointWeights },
   signal: AbortSignal,
 ): Promise<WeightSource> {
   const files = await openCheckpoint(store, init, signal);
   const json = async <T>(name: string, schema: z.ZodType<T>): Promise<T | undefined> =>
     files.names.includes(name) ? parseJson(schema, await files.read(name), name) : undefined;
-  const { entries, metadata, data } = readSafetensors(await files.read(MODEL_FILE));
+  const { entries, metadata, data } = readSafetensors(
+    await files.read(file === 'average' && files.names.includes(AVERAGE_FILE) ? AVERAGE_FILE : MODEL_FILE),
+  );
   const config = await json(CONFIG_FILE, openClipConfigSchema);
   return {
     where,
@@ -70,7 +76,7 @@ async function checkpointWeights(
 export async function startFrom(
   source: WeightSource,
   { group, log }: { readonly group: Group; readonly log: TrainLog },
-  state: Pick<TrainState, 'layout' | 'parameters'>,
+  state: Pick<TrainState, 'specs' | 'view'>,
   config: ModelConfig,
   signal: AbortSignal,
 ): Promise<void> {
