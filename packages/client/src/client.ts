@@ -121,7 +121,7 @@ export class Client {
 
   /** The results of a job's evaluations, oldest first. */
   evaluations(jobId: string, options: Call = {}): Promise<readonly Evaluation[]> {
-    return this.#items(evaluationSchema, `${this.#job(jobId)}/evaluations`, {}, options);
+    return this.#reader.items(evaluationSchema, `${this.#job(jobId)}/evaluations`, {}, options);
   }
 
   checkpoint(checkpointId: string, options: Call = {}): Promise<Checkpoint> {
