@@ -170,15 +170,15 @@ describe('a run of two ranks', () => {
     for (const [name, value] of Object.entries(job.latest))
       if (name.startsWith('eval/')) expect(evaluation!.latest[name], name).toBeCloseTo(value, 5);
 
-    const probe = '{ type: linear-probe, trainSamples: 128 }';
+    const probe = '{ type: few-shot, trainSamples: 128, shots: [1], draws: 1 }';
     const earlier = await command('evaluate', `${job.id}@30`, '--task', 'retrieval', '--task', probe, '--no-watch');
     expect(earlier.code).toBe(0);
     const id = earlier.text.match(/job-\w+/)![0];
     await eventsOf(id);
     const [found] = await stack.client.evaluations(id);
-    expect(found).toMatchObject({ step: 30, final: true, results: [{ task: 'retrieval' }, { task: 'linear-probe' }] });
+    expect(found).toMatchObject({ step: 30, final: true, results: [{ task: 'retrieval' }, { task: 'few-shot' }] });
     expect(found!.results[0]!.details).toMatchObject({ pairs: 128 });
-    expect((await command('results', id)).text).toMatch(/linear-probe +strength +\d/);
+    expect((await command('results', id)).text).toMatch(/few-shot +shots_1 +\d/);
     expect(await stack.client.evaluations(job.id)).toMatchObject([
       { step: 20, final: false },
       { step: 40, final: true },
