@@ -57,6 +57,23 @@ it.each([
   expect(String(files.get('README.md'))).toContain('`input_ids` int64 [n, 16]');
 });
 
+it('MLP projections go into .onnx files, and not to open_clip, which has none', async () => {
+  const config: ModelConfig = { ...TINY, projection: { type: 'mlp', hidden: 12 } };
+  const model = await load(await writeHubDirectory(join(directory, 'hub'), config));
+  expect(() => [...openClipExport(model)]).toThrow(
+    expect.objectContaining({
+      code: 'model_config_invalid',
+      fields: [expect.objectContaining({ path: 'projection' })],
+    }),
+  );
+  const examples = exampleInputs(model, 2);
+  const [visual] = [...onnxExport(model, 2)];
+  const { image_embeds: image } = await runOnnx(visual!.body as Uint8Array, {
+    pixel_values: { shape: [2, 3, 16, 16], values: channelsFirst(examples, 16) },
+  });
+  expectAllClose(image!, (await embedOnce(engine, model, examples)).image, { atol: 1e-5, rtol: 1e-4 });
+});
+
 it('reads a caption up to its first end of text, as the engine does', async () => {
   const model = await load(await writeHubDirectory(join(directory, 'hub'), TINY));
   const examples = exampleInputs(model, 2);

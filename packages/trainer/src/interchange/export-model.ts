@@ -59,9 +59,17 @@ export async function loadModel(
   return { source, config, parameters, values };
 }
 
-/** The files of a directory that open_clip loads strictly. */
+/** The files of a directory that open_clip loads strictly. Throws `model_config_invalid` for a model that open_clip has not. */
 export function* openClipExport(model: LoadedModel): Generator<OutputFile> {
-  const { parameters, values } = model;
+  const { config, parameters, values } = model;
+  if (config.projection !== undefined) {
+    throw fieldError('model_config_invalid', {
+      path: 'projection',
+      message: 'is an MLP, and open_clip has linear projections only',
+      value: config.projection,
+      remedy: 'Export the towers as ONNX files (`--format onnx`), or train with `model.projection.type: linear`.',
+    });
+  }
   yield { name: OPEN_CLIP_WEIGHTS_FILE, body: parametersImage(parameters, (name) => values[name]!).chunks() };
   yield* companions(model, openClipReadme(factsOf(model)));
 }
