@@ -36,7 +36,13 @@ function sections(path, schema, rendered) {
     const before = rendered.get(key);
     if (before !== undefined) return [...heading, `The same fields as [\`${before}\`](#${anchor(before)}).`];
     rendered.set(key, title);
-    return [...heading, ...unionTables(variants)];
+    // A field that several variants have is told once.
+    const inner = Object.entries(Object.assign({}, ...variants.map((variant) => variant.properties)));
+    return [
+      ...heading,
+      ...unionTables(variants),
+      ...inner.flatMap(([name, property]) => sections(`${title}.${name}`, property, rendered)),
+    ];
   }
   if (schema.properties === undefined) return [];
   return [

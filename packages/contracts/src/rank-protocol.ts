@@ -47,6 +47,8 @@ export interface RankStart {
   readonly pauseAt?: Duration;
   /** The checkpoint of another job that `model.init` names; missing: it names none, or one that is gone. */
   readonly init?: Pick<CheckpointRecord, 'step' | 'prefix' | 'manifestSha256'>;
+  /** Likewise that of `loss.distill.from`. */
+  readonly teacher?: Pick<CheckpointRecord, 'step' | 'prefix' | 'manifestSha256'>;
   readonly storageUrl: string;
   /** Directory that relative data URLs are resolved against. */
   readonly dataDir: string;
@@ -148,6 +150,8 @@ export interface PredictionSample {
 /** Names of the metrics that ranks report, with unit and meaning. */
 export const METRICS = {
   loss: 'Loss over the global batch, nats a sample',
+  'loss/contrastive': 'With distillation: the part of the loss that is not',
+  'loss/distillation': 'With distillation: its part of the loss, the weight applied',
   logit_scale: 'exp(logit scale): the factor on the cosine similarities',
   logit_bias: 'Added to each of these products, by the loss `siglip`',
   lr: 'Learning rate of this step',

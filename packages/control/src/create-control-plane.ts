@@ -13,12 +13,12 @@ import type { MessageBus } from '@clipyard/queue';
 import { newId } from '@clipyard/runtime';
 import { stopAttempt } from './attempt-end.js';
 import { assertSatisfiable } from './capacity.js';
+import { pinCheckpoints } from './checkpoint-references.js';
 import type { ControlPlane } from './control-plane.js';
 import { createJob } from './create-job.js';
 import { decodeJobCursor, decodeRowId, encodeJobCursor } from './cursor.js';
 import { streamEvents } from './event-stream.js';
 import { claimKey } from './idempotency.js';
-import { pinInitialCheckpoint } from './initial-checkpoint.js';
 import { pauseJob, resumeJob } from './pause.js';
 import { assertJobTransition } from './state-machine.js';
 import { createSweepPlane } from './sweeps/create-sweep-plane.js';
@@ -55,7 +55,7 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
         const known = idempotencyKey === undefined ? id : await claimKey(tx, idempotencyKey, spec, id);
         if (known !== id) return { job: jobView((await tx.jobs.find(known))!), created: false };
         await assertSatisfiable(tx, spec);
-        const pinned = await pinInitialCheckpoint(tx, spec);
+        const pinned = await pinCheckpoints(tx, spec);
         return { job: jobView(await createJob(tx, id, pinned)), created: true };
       });
     },

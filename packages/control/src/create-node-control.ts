@@ -3,9 +3,9 @@ import type { Database, Repositories } from '@clipyard/db';
 import { type MessageBus, nodeQueue } from '@clipyard/queue';
 import { newId } from '@clipyard/runtime';
 import { endRanks } from './attempt-end.js';
+import { referredCheckpoints } from './checkpoint-references.js';
 import type { ExpectedAttempt, NodeControl, NodeLease, NodeMessage } from './control-plane.js';
 import { hasEnded, isFinalRank, stale } from './fence.js';
-import { initialCheckpoint } from './initial-checkpoint.js';
 import { endRanksOf } from './leases.js';
 import {
   recordCheckpoint,
@@ -80,7 +80,7 @@ export function createNodeControl(deps: NodeControlDeps, options: NodeControlOpt
         if (job === null || attempt === null || job.epoch !== fence.epoch) return [];
         if (attempt.state !== 'starting' && attempt.state !== 'running') return [];
         const checkpoints = await db.checkpoints.list(fence.jobId);
-        const init = await initialCheckpoint(db, job.spec as unknown as RunSpec);
+        const referred = await referredCheckpoints(db, job.spec as unknown as RunSpec);
         return attempt.ranks
           .filter((rank) => rank.nodeId === nodeId && !isFinalRank(rank))
           .map(({ rank, slot }) => ({
@@ -94,7 +94,7 @@ export function createNodeControl(deps: NodeControlDeps, options: NodeControlOpt
             spec: job.spec as unknown as RunSpec,
             ...(job.pauseAt === null ? {} : { pauseAt: job.pauseAt as unknown as Duration }),
             checkpoints: checkpoints.map(({ step, prefix, manifestSha256 }) => ({ step, prefix, manifestSha256 })),
-            ...(init === undefined ? {} : { init }),
+            ...referred,
           }));
       });
     },

@@ -2,9 +2,9 @@ import { strict as assert } from 'node:assert';
 import { type CheckpointRecord, LIMITS, RANK_FINAL_STATES, type RankState, type RunSpec } from '@clipyard/contracts';
 import type { Repositories } from '@clipyard/db';
 import { newId } from '@clipyard/runtime';
+import { neededSteps } from './checkpoint-references.js';
 import type { LogEntry, NodeControl, RankKey, RunPlanReport } from './control-plane.js';
 import { lockHeld, lockHeldRank, stale } from './fence.js';
-import { neededSteps } from './initial-checkpoint.js';
 import { droppedCheckpoints } from './retention.js';
 import { moveAttempt, moveJob, moveRank } from './transitions.js';
 

@@ -13,6 +13,7 @@ import { modelHashOf } from './checkpoint/checkpoint-format.js';
 import { checkSameTokenizer } from './checkpoint/saved-tokenizer.js';
 import { Evaluator } from './evaluation/evaluator.js';
 import { openInitialWeights } from './interchange/initial-weights.js';
+import { openTeacher } from './interchange/open-teacher.js';
 import type { WeightSource } from './interchange/weight-source.js';
 import { AveragedWeights } from './step/averaged-weights.js';
 import { planRun, type RunPlan } from './step/run-plan.js';
@@ -87,6 +88,7 @@ export async function openRun(
   const averages = emaDecay !== null;
   const state = new TrainState(engine, specs, layout, start.rank, start.worldSize, { momentDtype, averages });
   const averaged = averages ? new AveragedWeights(engine, state) : undefined;
+  const teacher = await openTeacher({ engine, group, store, log }, start, { config, tokenizer }, NEVER);
   const stepper = await TrainStep.create(
     { engine, group, state },
     {
@@ -94,6 +96,7 @@ export async function openRun(
       plan,
       optimizer: spec.optimizer,
       loss: spec.loss,
+      teacher,
       compute: spec.precision.compute,
       checkpointBlocks: spec.memory.checkpointBlocks,
       seed: spec.seed,

@@ -67,6 +67,7 @@ describe('a run', () => {
       worldSize = 1,
       spec = {},
       resume = [],
+      teacher,
       stopAtCheckpoint,
       saveAfterStep,
       pauseAt,
@@ -76,6 +77,8 @@ describe('a run', () => {
       worldSize?: number;
       spec?: Partial<RunSpecInput>;
       resume?: CheckpointRecord[];
+      /** What `loss.distill.from` names. */
+      teacher?: CheckpointRecord;
       stopAtCheckpoint?: number;
       /** Told to stop with a checkpoint while the metrics of that step, or a later one, are reported. */
       saveAfterStep?: number;
@@ -133,6 +136,7 @@ describe('a run', () => {
               secret: '',
               spec: parseRunSpec({ ...SPEC, ...spec }),
               checkpoints: [...resume].sort((a, b) => b.step - a.step),
+              ...(teacher === undefined ? {} : { teacher }),
               storageUrl: store.url,
               dataDir: directory,
               cacheDir: directory,
@@ -359,6 +363,44 @@ describe('a run', () => {
     await run('b', { spec: { model }, resume: checkpoints });
     const { type, merges } = JSON.parse(new TextDecoder().decode(await file('b', 12, 'tokenizer.json')));
     expect({ type, merges }).toEqual({ type: 'bpe', merges: vocabulary.split('\n').slice(1) });
+  });
+
+  it('learns from a teacher, a checkpoint in the store or its files, and resumes bitwise', async () => {
+    const teacher = (await run('teacher')).checkpoints.at(-1)!;
+    const distill = (from: string) => ({ loss: { distill: { from, weight: 2, temperature: 2 } } });
+    const fromFiles = { spec: distill('file:runs/teacher/step-12'), worldSize: 2 };
+    const { reports, checkpoints } = await run('a', fromFiles);
+    const { values } = reports.filter((report) => report.type === 'metrics').at(-1)!;
+    expect(values.loss).toBeCloseTo(values['loss/contrastive']! + values['loss/distillation']!, 10);
+    expect(values['loss/distillation']).toBeGreaterThan(0);
+    await run('b', { ...fromFiles, resume: [checkpoints.find(({ step }) => step === 8)!] });
+    expectBitwise(await weights('b', 12), await weights('a', 12));
+    await run('c', { spec: distill('job:teacher@12'), worldSize: 2, teacher });
+    expectBitwise(await weights('c', 12), await weights('a', 12));
+    await run('alone', { worldSize: 2 });
+    expect(relativeDifference(await weights('alone', 12), await weights('a', 12))).toBeGreaterThan(1e-3);
+  });
+
+  it('refuses a teacher that reads other pictures or tokens, or is gone, by name', async () => {
+    await run('teacher', { spec: { duration: { steps: 1 } } });
+    const { config } = SPEC.model as { config: { vision_cfg: object; text_cfg: object } };
+    const loss = { distill: { from: 'file:runs/teacher/step-1' } };
+    const refusal = (message: string) => ({
+      code: 'checkpoint_incompatible',
+      fields: [{ path: 'loss.distill.from', message: expect.stringContaining(message), remedy: expect.any(String) }],
+    });
+    const larger = { config: { ...config, vision_cfg: { ...config.vision_cfg, image_size: 32 } } };
+    await expect(run('a', { spec: { loss, model: larger } })).rejects.toMatchObject(refusal('of 16 pixels'));
+    const wordy = { config: { ...config, text_cfg: { ...config.text_cfg, vocab_size: 64 } } };
+    await expect(run('a', { spec: { loss, model: wordy } })).rejects.toMatchObject(refusal('another tokenizer'));
+    await expect(run('a', { spec: { loss: { distill: { from: 'file:none' } } } })).rejects.toMatchObject({
+      code: 'data_not_found',
+      fields: [{ path: 'loss.distill.from' }],
+    });
+    await expect(run('a', { spec: { loss: { distill: { from: 'job:gone@1' } } } })).rejects.toMatchObject({
+      code: 'not_found',
+      fields: [{ path: 'loss.distill.from', value: 'job:gone@1' }],
+    });
   });
 
   it('keeps the bias of SigLIP in checkpoints, where open_clip looks for it, and resumes bitwise', async () => {

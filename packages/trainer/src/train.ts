@@ -130,6 +130,10 @@ class Run {
       grad_norm: result.gradientNorm,
       logit_scale: Math.exp(state.logitScale),
       ...(spec.loss.type === 'siglip' ? { logit_bias: state.logitBias } : {}),
+      ...(result.parts && {
+        'loss/contrastive': result.parts.contrastive,
+        'loss/distillation': result.parts.distillation,
+      }),
       lr,
     };
     Object.assign(this.latest, values);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { checkpointReference } from './checkpoint-reference.js';
 
 const maxLogitScale = z
   .number()
@@ -15,6 +16,26 @@ const maskDuplicates = z
   );
 
 const initTemperature = z.number().positive().max(1);
+
+const distill = z
+  .strictObject({
+    from: checkpointReference.describe(
+      "The teacher, named as in `model.init`; of a job that averages its weights, the average. Its pictures must have the size of the data's, its tokenizer must be the run's; all else may differ",
+    ),
+    weight: z.number().positive().max(1000).default(1).describe("Factor on the distillation's loss"),
+    temperature: z
+      .number()
+      .positive()
+      .max(100)
+      .default(1)
+      .describe(
+        "Divides the teacher's and the student's logits in the distillation, whose loss is multiplied by its square (arXiv 1503.02531)",
+      ),
+  })
+  .optional()
+  .describe(
+    "Distillation: adds, in both directions, the cross-entropy between the teacher's and the student's softmaxes over the global batch, as open_clip's DistillClipLoss; of all pairs, unsmoothed and unmasked. Default: none",
+  );
 
 /** Says of a field that only another type of loss has that it does. */
 const strangerOf =
@@ -42,6 +63,7 @@ const clipSchema = z.strictObject(
       .default(0)
       .describe('Share of each target that is spread evenly over all pairs of its row'),
     maskDuplicates,
+    distill,
   },
   { error: strangerOf('siglip', ['initLogitBias']) },
 );
@@ -65,7 +87,7 @@ const siglipSchema = z.strictObject(
     maxLogitScale,
     maskDuplicates,
   },
-  { error: strangerOf('clip', ['labelSmoothing']) },
+  { error: strangerOf('clip', ['labelSmoothing', 'distill']) },
 );
 
 export const lossSchema = z

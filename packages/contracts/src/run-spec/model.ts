@@ -1,17 +1,12 @@
 import { z } from 'zod';
+import { checkpointReference } from './checkpoint-reference.js';
 import { count, positive } from './numbers.js';
-
-/** `job:<id>`, `job:<id>@<step>` or `file:<path>`. */
-const INIT = /^(?:file:.+|job:[\w-]+(?:@\d{1,9})?)$/;
 
 export const modelSchema = z
   .strictObject({
     preset: z.string().optional().describe('A named model, such as `clip-tiny` or `ViT-B-32`'),
     config: z.record(z.string(), z.unknown()).optional().describe("open_clip's `model_cfg` JSON, instead of a preset"),
-    init: z
-      .string()
-      .max(1024)
-      .regex(INIT, 'must be `job:<id>`, `job:<id>@<step>` or `file:<path>`')
+    init: checkpointReference
       .optional()
       .describe(
         "Weights to start from. `job:<id>@<step>`: a checkpoint of another job, without the step its newest one when this job is submitted. `file:<path>`: safetensors with open_clip's names below the data directory, a file or a directory with its `open_clip_config.json`; the same on every node. Default: initial weights",

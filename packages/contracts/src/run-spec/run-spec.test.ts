@@ -95,6 +95,13 @@ it('says which type of loss a field belongs to, and fills in the defaults of eac
   expect(problemsOf({ loss: { initLogitBias: -1 } })).toMatchObject([
     { path: 'loss.initLogitBias', value: -1, message: 'belongs to `loss.type: siglip`' },
   ]);
+  expect(lossOf({ distill: { from: 'job:a@3' } })).toMatchObject({ distill: { weight: 1, temperature: 1 } });
+  expect(problemsOf({ loss: { type: 'siglip', distill: { from: 'job:a' } } })).toMatchObject([
+    { path: 'loss.distill', message: 'belongs to `loss.type: clip`' },
+  ]);
+  expect(problemsOf({ loss: { distill: { from: 'a.pt' } } })).toMatchObject([
+    { path: 'loss.distill.from', value: 'a.pt', message: expect.stringContaining('file:<path>') },
+  ]);
   expect(problemsOf({ loss: { type: 'simclr' } })).toMatchObject([{ path: 'loss.type', value: 'simclr' }]);
   expect(problemsOf({ loss: { labelSmoothing: 1 } })).toMatchObject([{ path: 'loss.labelSmoothing', value: 1 }]);
 });

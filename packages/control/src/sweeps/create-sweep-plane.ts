@@ -2,9 +2,9 @@ import { fieldError, type Sweep, type SweepState } from '@clipyard/contracts';
 import type { Database, NewTrial, Repositories, SweepRow } from '@clipyard/db';
 import { newId } from '@clipyard/runtime';
 import { assertSatisfiable } from '../capacity.js';
+import { pinCheckpoints } from '../checkpoint-references.js';
 import { decodeJobCursor, encodeJobCursor } from '../cursor.js';
 import { claimKey } from '../idempotency.js';
-import { pinInitialCheckpoint } from '../initial-checkpoint.js';
 import { wakeForSweep } from '../messages.js';
 import { inSweep, planTrials } from './plan-trials.js';
 import type { SweepPlane } from './sweep-plane.js';
@@ -36,7 +36,7 @@ export function createSweepPlane({ database }: { readonly database: Database }):
           try {
             await assertSatisfiable(tx, plan);
             const labels = { ...plan.labels, sweep: id, trial: String(index) };
-            trials.push({ values, spec: await pinInitialCheckpoint(tx, { ...plan, labels }) });
+            trials.push({ values, spec: await pinCheckpoints(tx, { ...plan, labels }) });
           } catch (error) {
             throw inSweep(error, index, values);
           }

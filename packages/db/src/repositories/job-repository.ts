@@ -129,12 +129,14 @@ export class JobRepository {
       ORDER BY priority DESC, created_at, id LIMIT ${limit}`;
   }
 
-  /** Specs of the jobs that have not ended, and of trials that have none yet, whose `model.init` begins with `prefix`. */
-  async unfinishedStartingFrom(prefix: string): Promise<RunSpec[]> {
+  /** Specs of the jobs that have not ended, and of trials that have none yet, whose `model.init` or `loss.distill.from` begins with `prefix`. */
+  async unfinishedReferringTo(prefix: string): Promise<RunSpec[]> {
     const rows = await this.#client.$queryRaw<{ spec: RunSpec }[]>`
-      SELECT spec FROM job
-      WHERE state <> ALL (${[...JOB_FINAL_STATES]}) AND starts_with(spec #>> '{model,init}', ${prefix})
-      UNION ALL SELECT spec FROM trial WHERE state = 'waiting' AND starts_with(spec #>> '{model,init}', ${prefix})`;
+      SELECT spec FROM (
+        SELECT spec FROM job WHERE state <> ALL (${[...JOB_FINAL_STATES]})
+        UNION ALL SELECT spec FROM trial WHERE state = 'waiting'
+      ) AS unfinished
+      WHERE starts_with(spec #>> '{model,init}', ${prefix}) OR starts_with(spec #>> '{loss,distill,from}', ${prefix})`;
     return rows.map(({ spec }) => spec);
   }
 

@@ -8,7 +8,7 @@ import { AVERAGE_FILE, CONFIG_FILE, MODEL_FILE, parseJson, TOKENIZER_FILE } from
 import { openCheckpoint } from '../checkpoint/checkpoint-reader.js';
 import type { TrainState } from '../step/train-state.js';
 import type { TrainLog } from '../train-log.js';
-import { loadWeights } from './load-weights.js';
+import { type LoadWeightsOptions, loadWeights } from './load-weights.js';
 import type { WeightSource } from './weight-source.js';
 import { openClipConfigSchema, openWeights } from './weights-file.js';
 
@@ -30,17 +30,36 @@ export async function openInitialWeights(
 ): Promise<WeightSource | undefined> {
   const value = spec.model.init;
   if (value === undefined) return undefined;
+  return await openReferredWeights(store, { field: FIELD, value, checkpoint: init, dataDir, file }, signal);
+}
+
+/**
+ * Opens the weights that a spec's field names: a checkpoint of another job, or files. Throws as `openWeights` does, and
+ * `not_found` when the checkpoint is gone.
+ */
+export async function openReferredWeights(
+  store: BlobStore,
+  reference: {
+    readonly field: string;
+    readonly value: string;
+    readonly checkpoint: RankStart['init'];
+    readonly dataDir: string;
+    readonly file: CheckpointWeights;
+  },
+  signal: AbortSignal,
+): Promise<WeightSource> {
+  const { field, value, checkpoint, dataDir, file } = reference;
   if (value.startsWith('file:'))
-    return await openWeights(resolveDataPath(dataDir, value.slice('file:'.length), FIELD), FIELD);
-  if (init === undefined) {
+    return await openWeights(resolveDataPath(dataDir, value.slice('file:'.length), field), field);
+  if (checkpoint === undefined) {
     throw fieldError('not_found', {
-      path: FIELD,
+      path: field,
       message: 'names a checkpoint that is gone',
       value,
       remedy: 'Name one that GET /v1/jobs/:id/checkpoints lists; retention removes old ones.',
     });
   }
-  return await checkpointWeights(store, init, { where: value, file }, signal);
+  return await checkpointWeights(store, checkpoint, { where: value, file }, signal);
 }
 
 /** The weights of a checkpoint in the store, every file verified. */
@@ -73,23 +92,29 @@ async function checkpointWeights(
  * On all ranks together: fills the parameters from the source, and makes sure that every rank read the same. Throws
  * `checkpoint_incompatible`.
  */
-export async function startFrom(
+export function startFrom(
   source: WeightSource,
-  { group, log }: { readonly group: Group; readonly log: TrainLog },
+  deps: { readonly group: Group; readonly log: TrainLog },
   state: Pick<TrainState, 'specs' | 'view'>,
   config: ModelConfig,
   signal: AbortSignal,
 ): Promise<void> {
+  const into = { config, parameters: state.specs, viewOf: (name: string) => state.view(name), field: FIELD };
+  return fillOnAllRanks(source, deps, into, signal);
+}
+
+/** As `startFrom`, for any parameters and field. */
+export async function fillOnAllRanks(
+  source: WeightSource,
+  { group, log }: { readonly group: Group; readonly log: TrainLog },
+  into: Omit<LoadWeightsOptions, 'log'>,
+  signal: AbortSignal,
+): Promise<void> {
   const quiet: TrainLog = () => {};
-  await loadWeights(source, {
-    config,
-    parameters: state.specs,
-    viewOf: (name) => state.view(name),
-    field: FIELD,
-    log: group.rank === 0 ? log : quiet,
-  });
+  await loadWeights(source, { ...into, log: group.rank === 0 ? log : quiet });
+  const { field, parameters, viewOf } = into;
   const sum = createHash('sha256');
-  for (const { name } of state.specs) sum.update(state.view(name));
+  for (const { name } of parameters) sum.update(viewOf(name));
   const hash = sum.digest();
   const own = new Int32Array(hash.buffer.slice(hash.byteOffset, hash.byteOffset + hash.byteLength));
   const [least, most] = [own.slice(), own.slice()];
@@ -98,11 +123,11 @@ export async function startFrom(
   if (least.every((value, i) => value === most[i])) return;
   throw new ClipyardError(
     'checkpoint_incompatible',
-    `${FIELD}: ranks read different weights from ${source.where}: the file must be the same on every node`,
+    `${field}: ranks read different weights from ${source.where}: the file must be the same on every node`,
     {
       fields: [
         {
-          path: FIELD,
+          path: field,
           message: 'is another file on some nodes',
           value: source.where,
           remedy: 'Copy the same file into the data directory of every node.',

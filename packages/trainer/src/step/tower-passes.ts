@@ -62,14 +62,14 @@ export async function compileTowerPasses(
 }
 
 /** The part of each micro-batch, as inputs of the programs. */
-class MicroBatches {
+export class MicroBatches {
   readonly count: number;
   private readonly images: readonly Float32Array[];
 
   /** `kept`: whether the pictures of all micro-batches stay, or those of one. */
   constructor(
     engine: Engine,
-    private readonly state: TrainState,
+    private readonly weights: Pick<TrainState, 'towerViews'>,
     private readonly options: TowerPassesOptions,
     kept: boolean,
   ) {
@@ -90,7 +90,7 @@ class MicroBatches {
     const images = normalizePixels(pixels, CLIP_PIXEL_STATISTICS, this.images[micro % this.images.length]!);
     const place = { seed, position: batch.position + micro * plan.microBatch, samples: plan.microBatch };
     const kept = config.vision_cfg.patch_dropout ? drawPatches(config.vision_cfg, place) : {};
-    return { ...this.state.towerViews, images, tokens, ends: endOfTextRows(tokens, length), ...kept };
+    return { ...this.weights.towerViews, images, tokens, ends: endOfTextRows(tokens, length), ...kept };
   }
 
   cotangents({ dImage_bD, dText_bD }: Cotangents, micro: number): Buffers {

@@ -86,13 +86,13 @@ const trainingSpecs = (options: TowerProgramOptions): Record<string, Specs[strin
 });
 
 /** Forward only, in training: `image` and `text` [m,D]. */
-export function compileEncoder(engine: Engine, options: TowerProgramOptions): Promise<Program> {
+export function compileEncoder(engine: Engine, options: TowerProgramOptions, name = 'encode'): Promise<Program> {
   const { config } = options;
   const fn: TensorFunction = (inputs) => ({
     image: encodeImage(config, inputs, inputs.images!, { kept: keptOf(inputs) }),
     text: encodeText(config, inputs, inputs.tokens!, inputs.ends!),
   });
-  return engine.compile(fn, trainingSpecs(options), { name: 'encode', ...computeOf(options) });
+  return engine.compile(fn, trainingSpecs(options), { name, ...computeOf(options) });
 }
 
 /** Forward of one tower only, for evaluation: `image` or `text` [m,D], and its inputs. */

@@ -13,6 +13,7 @@ import {
 } from '@clipyard/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { planRun } from './run-plan.js';
+import type { TeacherWeights } from './teacher.js';
 import { TrainState } from './train-state.js';
 import { TrainStep } from './train-step.js';
 
@@ -85,6 +86,25 @@ function formulaParameters(state: TrainState): void {
     state.layout.view(state.parameters, 'logit_bias')[0] = siglipFixture.initLogitBias;
 }
 
+/** Of another embedding dimension and depth than the student. */
+function teacherWeights(): TeacherWeights {
+  const { vision_cfg: vision, text_cfg: text } = wholeConfig;
+  const of: ModelConfig = {
+    ...wholeConfig,
+    embed_dim: 64,
+    vision_cfg: { ...vision, layers: 1 } as ModelConfig['vision_cfg'],
+    text_cfg: { ...text, layers: 1 },
+  };
+  const specs = parameterSpecs(of);
+  const views = specs.map(({ name, shape, init }) => {
+    const size = shape.reduce((a, b) => a * b, 1);
+    const [scale, offset] = init.type === 'constant' ? [0, init.value] : [0.125, 0];
+    return [name, formulaValues(`teacher ${name}`, size, scale, offset)] as const;
+  });
+  const { logit_scale: logitScale, ...towerViews } = Object.fromEntries(views);
+  return { config: of, specs, towerViews, logitScale: logitScale![0]! };
+}
+
 interface StepOptions {
   readonly keepsTapes?: boolean;
   readonly compute?: ComputePrecision;
@@ -93,6 +113,7 @@ interface StepOptions {
   readonly loss?: RunSpec['loss'];
   /** [B,t]. */
   readonly captions?: Int32Array;
+  readonly teacher?: TeacherWeights;
 }
 
 /** Runs `steps` steps on the same batch on W ranks and returns rank 0's weights and the losses. */
@@ -108,6 +129,7 @@ async function trainSteps(
     config = wholeConfig,
     loss = CLIP,
     captions = tokens,
+    teacher,
   }: StepOptions = {},
 ) {
   const groups = referenceGroups(worldSize);
@@ -131,6 +153,7 @@ async function trainSteps(
           plan,
           optimizer: { ...fixture.adamw, clipNorm: null, emaDecay: null },
           loss,
+          teacher,
           compute,
           checkpointBlocks,
           seed: 0,
@@ -227,6 +250,13 @@ describe.each(ENGINES)('the train step on %s', (name) => {
     {
       name: 'clip, smoothed and masked',
       options: { loss: { ...CLIP, labelSmoothing: 0.1, maskDuplicates: 'caption' }, captions },
+    },
+    {
+      name: 'clip, distilled',
+      options: {
+        loss: { ...CLIP, distill: { from: 'job:teacher@1', weight: 0.5, temperature: 2 } },
+        teacher: teacherWeights(),
+      },
     },
     { name: 'siglip', options: { loss: SIGLIP } },
     { name: 'siglip, masked', options: { loss: { ...SIGLIP, maskDuplicates: 'caption' }, captions } },

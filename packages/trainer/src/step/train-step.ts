@@ -8,6 +8,7 @@ import { scaleGradient } from './gradient-scale.js';
 import { compileUpdate, type ParameterUpdate } from './parameter-update.js';
 import { PhaseTimer } from './phase-timer.js';
 import type { RunPlan } from './run-plan.js';
+import type { TeacherWeights } from './teacher.js';
 import { compileTowerPasses, type PlacedBatch, type StepBatch, type TowerPasses } from './tower-passes.js';
 import type { TrainState } from './train-state.js';
 
@@ -32,6 +33,8 @@ export interface TrainStepOptions {
   readonly plan: RunPlan;
   readonly optimizer: Omit<RunSpec['optimizer'], 'layerDecay' | 'momentDtype'>;
   readonly loss: RunSpec['loss'];
+  /** Where the loss distills; default: none. */
+  readonly teacher?: TeacherWeights | undefined;
   /** What the towers round the operands of products to. */
   readonly compute: ComputePrecision;
   /** Default: what is within the blocks is kept for the backward pass. */
@@ -69,7 +72,10 @@ export class TrainStep {
     const { engine, group, state } = deps;
     const { config, plan, compute, checkpointBlocks, optimizer, seed } = options;
     const towers = await compileTowerPasses(engine, state, { config, plan, compute, checkpointBlocks, seed });
-    const loss = await GlobalLoss.create({ engine, group }, { loss: options.loss, plan, dimension: config.embed_dim });
+    const loss = await GlobalLoss.create(
+      { engine, group },
+      { loss: options.loss, plan, dimension: config.embed_dim, teacher: options.teacher },
+    );
     const parameterUpdate = await compileUpdate(engine, state, { ...optimizer, seed });
     return new TrainStep(engine, group, state, options, towers, loss, parameterUpdate);
   }
@@ -81,11 +87,12 @@ export class TrainStep {
     const { group, state, timer } = this;
     const { plan } = this.options;
     const batch = { ...own, position: step * plan.globalBatch + plan.rank * plan.localBatch };
+    const prepared = await timer.time('encode', () => this.loss.prepare(batch, signal));
     await this.encodeAndGather(batch, signal);
 
     const cotangents = { dImage_bD: this.dImage_bD, dText_bD: this.dText_bD };
     const { loss, parts, accuracy, dLogitScale, dLogitBias } = await timer.time('loss', () =>
-      this.loss.run(batch, this.embeddings, state, cotangents, signal),
+      this.loss.run(prepared, this.embeddings, state, cotangents, signal),
     );
     if (!Number.isFinite(loss)) throw notFinite('loss', loss, this.options.optimizer.lr, step);
 

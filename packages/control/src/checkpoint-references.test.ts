@@ -1,3 +1,4 @@
+import type { RunSpecInput } from '@clipyard/contracts';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { allocateGang } from './allocation.js';
 import type { RankKey } from './control-plane.js';
@@ -36,8 +37,32 @@ const write = (step: number) =>
     files: [{ name: 'model.safetensors', bytes: 10, sha256: 'cd' }],
   });
 
-const submit = async (init: string) =>
-  (await harness.plane.submitJob(spec({ model: { preset: 'clip-tiny', init } }))).job;
+const submitSpec = async (changes: Partial<RunSpecInput>) => (await harness.plane.submitJob(spec(changes))).job;
+const submit = (init: string) => submitSpec({ model: { preset: 'clip-tiny', init } });
+const submitDistillation = (from: string) => submitSpec({ loss: { distill: { from } } });
+
+describe('a job that learns from another as its teacher', () => {
+  it('has the step written out, gets the checkpoint with its ranks, and holds it against retention until it has ended', async () => {
+    await write(1);
+    const job = await submitDistillation(`job:${source.jobId}`);
+    expect(job.spec.loss).toMatchObject({ distill: { from: `job:${source.jobId}@1`, weight: 1 } });
+    await allocateGang(harness.database, job.id);
+    const [assignment] = await harness.nodes.assignments(node.lease, { jobId: job.id, epoch: 1 });
+    expect(assignment!.teacher).toEqual({ step: 1, prefix: `runs/${source.jobId}/step-1`, manifestSha256: 'ab1' });
+    expect(assignment).not.toHaveProperty('init');
+    expect(await write(2)).toEqual([]);
+    await harness.plane.cancelJob(job.id);
+  });
+
+  it('is refused without a step of it, by name', async () => {
+    await write(1);
+    const value = `job:${source.jobId}@2`;
+    await expect(submitDistillation(value)).rejects.toMatchObject({
+      code: 'spec_invalid',
+      fields: [{ path: 'loss.distill.from', value, message: expect.stringContaining('names a step') }],
+    });
+  });
+});
 
 describe('a job that starts from the weights of another', () => {
   it('has the step of the newest checkpoint written out, and gets it with its ranks', async () => {
