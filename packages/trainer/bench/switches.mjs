@@ -8,5 +8,11 @@ export const SWITCHES = [
   { name: 'text weights fp16', changes: { precision: { textWeights: 'fp16' } } },
   { name: 'average 0.99', changes: { optimizer: { emaDecay: 0.99 } } },
   { name: 'layer decay 0.8', changes: { optimizer: { layerDecay: 0.8 } } },
+  { name: 'checkpointed blocks', changes: { memory: { checkpointBlocks: true } } },
+  { name: 'patch dropout 0.5', changes: { model: { patchDropout: 0.5 } } },
+  { name: 'projection mlp 128', changes: { model: { projection: { type: 'mlp', hidden: 128 } } } },
+  { name: 'label smoothing 0.1', changes: { loss: { labelSmoothing: 0.1 } } },
+  { name: 'duplicates masked', changes: { loss: { maskDuplicates: 'caption' } } },
+  { name: 'siglip', changes: { loss: { type: 'siglip' } } },
   { name: 'micro-batches of 32', changes: { batch: { micro: 32 } } },
 ];

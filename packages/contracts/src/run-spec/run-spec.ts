@@ -160,11 +160,12 @@ function checkAcrossFields(spec: RunSpec): void {
       remedy: 'Use schedule.type `constant-cooldown`, or leave it out.',
     });
   }
-  if ('steps' in spec.duration && warmupSteps + cooldownSteps > spec.duration.steps) {
+  // A warm-up alone may be longer than a short trial of the same spec.
+  if (cooldownSteps > 0 && 'steps' in spec.duration && warmupSteps + cooldownSteps > spec.duration.steps) {
     throw fieldError('spec_invalid', {
-      path: 'schedule.warmupSteps',
-      message: `and schedule.cooldownSteps (${cooldownSteps}) take more than duration.steps (${spec.duration.steps})`,
-      value: warmupSteps,
+      path: 'schedule.cooldownSteps',
+      message: `and schedule.warmupSteps (${warmupSteps}) take more than duration.steps (${spec.duration.steps})`,
+      value: cooldownSteps,
       remedy: 'Shorten them, or train for more steps.',
     });
   }
