@@ -1,10 +1,12 @@
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseRunSpec } from '@clipyard/contracts';
 import { parameterSpecs, parseModelConfig } from '@clipyard/model';
 import { writeSafetensors } from '@clipyard/tensor';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { loadConfig } from './config.js';
 import type { Context } from './context.js';
 import { TextTerminal } from './output/text-terminal.js';
@@ -104,6 +106,23 @@ describe('interchange', () => {
       fields: [{ path: '--model', value: 'none' }],
     });
     expect(await run('export', home, '--out', join(home, 'x'), '--batch', '0')).toBe(2);
+  });
+});
+
+describe('presets', () => {
+  it('lists them, and shows one as a run spec that only lacks data', async () => {
+    expect(await run('presets')).toBe(0);
+    expect(terminal.text).toMatch(/^RN50 +102\.0 M +224 x 224 +1024 +the paper's$/m);
+    terminal = new TextTerminal();
+    expect(await run('presets', 'show', 'RN50-quickgelu')).toBe(0);
+    const spec = parseRunSpec({ ...parse(terminal.text), data: { train: { type: 'shapes' } } });
+    expect(spec).toMatchObject({
+      model: { preset: 'RN50-quickgelu' },
+      batch: { global: 32768 },
+      duration: { epochs: 32 },
+      optimizer: { lr: 5e-4, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0.2 },
+    });
+    await expect(run('presets', 'show', 'RN51')).rejects.toMatchObject({ code: 'preset_unknown' });
   });
 });
 

@@ -15,6 +15,7 @@ const loadEngines = () => import('./commands/engines.js');
 const loadInterchange = () => import('./commands/interchange.js');
 const loadParameters = () => import('./commands/parameters.js');
 const loadTokenizer = () => import('./commands/tokenizer.js');
+const loadPresets = () => import('./commands/presets.js');
 const loadUp = () => import('./commands/up.js');
 
 /** Runs one command line; resolves with the exit code. Throws coded errors. */
@@ -133,6 +134,7 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
     .action(async (file, options) => finish(await (await loadParameters()).showParameters(context, file, options)));
   tokenizerCommands(program.command('tokenizer').description('train tokenizers, show token ids'), context, finish);
   engineCommands(program.command('engines').description('list and build the compute engines'), context, finish);
+  presetCommands(program.command('presets').description('list and show the named models'), context, finish);
   program
     .command('up')
     .description('start database, API and a worker with two slots, and train the demo')
@@ -160,6 +162,20 @@ function engineCommands(engines: Command, context: Context, finish: (code: numbe
     )
     .option('--json', 'print JSON')
     .action(async (_engine, options) => finish(await (await loadEngines()).buildEngine(context, options)));
+}
+
+function presetCommands(presets: Command, context: Context, finish: (code: number) => void): void {
+  presets
+    .command('list', { isDefault: true })
+    .description('list the named models')
+    .option('--json', 'print JSON')
+    .action(async (options) => finish((await loadPresets()).listPresets(context, options)));
+  presets
+    .command('show')
+    .description("print a preset's model config, and a run spec with what the paper trained it with")
+    .argument('<name>', 'of the preset')
+    .option('--json', 'print JSON')
+    .action(async (name, options) => finish((await loadPresets()).showPreset(context, name, options)));
 }
 
 function dataCommands(data: Command, context: Context, finish: (code: number) => void): void {

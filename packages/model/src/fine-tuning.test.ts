@@ -31,7 +31,7 @@ describe('fine-tuning', () => {
     const but = (groups: number) =>
       all.filter((name) => !frozen({ image: true, imageUnlockedGroups: groups }).includes(name));
     expect(but(1)).toEqual(['visual.proj']);
-    const last = `visual.transformer.resblocks.${config.vision_cfg.layers - 1}.`;
+    const last = `visual.transformer.resblocks.${Number(config.vision_cfg.layers) - 1}.`;
     expect(but(2).filter((name) => !name.startsWith(last))).toEqual([
       'visual.proj',
       'visual.ln_post.weight',

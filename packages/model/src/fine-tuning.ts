@@ -1,6 +1,7 @@
 import type { RunSpec } from '@clipyard/contracts';
 import type { ModelConfig } from './model-config.js';
-import { type ParameterSpec, parameterSpecs } from './parameters.js';
+import { parameterSpecs } from './parameters.js';
+import type { ParameterSpec } from './spec-list.js';
 
 /**
  * Which parameters a run trains, and how fast: towers that are locked (LiT, Zhai et al., arXiv 2111.07991) but for their
@@ -70,7 +71,7 @@ function placeOf(name: string, config: ModelConfig): { tower: Tower; group: numb
   if (block !== undefined) return { tower, group: 1 + Number(block), groups };
   const stage = /^visual\.layer(\d)\./.exec(name)?.[1];
   if (stage !== undefined) return { tower, group: Number(stage), groups };
-  if (/^(visual\.ln_post|ln_final)\./.test(name)) return { tower, group: groups - 2, groups };
+  if (/^(visual\.ln_post|(text\.)?ln_final)\./.test(name)) return { tower, group: groups - 2, groups };
   const first = /embedding|conv[123]\.|bn[123]\.|ln_pre/.test(name) && !name.includes('attnpool');
   return { tower, group: first ? 0 : groups - 1, groups };
 }

@@ -8,30 +8,34 @@ export {
   parseVocabulary,
 } from './bpe/vocabulary-file.js';
 export { configForLoss, type FineTuning, fineTune, runParameters } from './fine-tuning.js';
+export type { Initializer } from './initializers.js';
 export { clipTokenizer, loadTokenizer, serializedTokenizerSchema } from './load-tokenizer.js';
-export { type ModelConfig, parseModelConfig } from './model-config.js';
+export { featureWidth, isResNet, type ModelConfig, parseModelConfig, type TextConfig } from './model-config.js';
+export { type PaperRecipe, paperRecipe } from './paper-recipe.js';
 export {
+  counterNames,
   frozenLayout,
-  type Initializer,
   initializeParameters,
   type ParameterGroup,
-  type ParameterSpec,
+  parameterCount,
   parameterGroups,
   parameterLayout,
   parameterSpecs,
 } from './parameters.js';
 export { drawPatches, type KeptPatches, keptCount } from './patch-dropout.js';
 export { type ModelChoice, presetNames, resolveModelConfig } from './presets.js';
+export { type Observe, updateRunningStatistics } from './resnet.js';
+export type { ParameterSpec } from './spec-list.js';
+export { pooledRows } from './text-pooling.js';
 export type { SerializedTokenizer, Tokenizer } from './tokenizer.js';
 export { checkModel } from './tokenizer-fit.js';
 export {
   encodeImage,
   encodeText,
-  endOfTextRows,
   type ImageTowerOptions,
   imageFeatures,
-  type Parameters,
   projectImage,
   type TowerOptions,
 } from './towers.js';
+export type { Parameters } from './transformer-block.js';
 export { buildWordTokenizer, WordTokenizer } from './word-tokenizer.js';

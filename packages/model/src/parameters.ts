@@ -1,108 +1,48 @@
 import { CounterRandom, FlatLayout } from '@clipyard/tensor';
-import type { ModelConfig } from './model-config.js';
-import { projectionShapes } from './projection.js';
+import { constant, normal } from './initializers.js';
+import { isResNet, type ModelConfig } from './model-config.js';
+import { addProjection, textPrefix } from './projection.js';
+import { addResNet } from './resnet-parameters.js';
+import { type ParameterSpec, SpecList } from './spec-list.js';
+import { addVit } from './vit-parameters.js';
 
-/** How a parameter begins, as open_clip and PyTorch's default layers do it. */
-export type Initializer =
-  | { readonly type: 'constant'; readonly value: number }
-  | { readonly type: 'normal'; readonly std: number }
-  /** Uniform in [-bound, bound). */
-  | { readonly type: 'uniform'; readonly bound: number };
+/** Every parameter of the model with open_clip's names and shapes, in open_clip's order, and its running statistics. */
+export const parameterSpecs = (config: ModelConfig, initTemperature = 0.07): ParameterSpec[] =>
+  specsOf(config, initTemperature).parameters;
 
-export interface ParameterSpec {
-  /** open_clip's name, where it has such a parameter. */
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly init: Initializer;
-  /** Weight decay applies: open_clip's rule, everything of two dimensions or more that is no gain, bias or logit scale. */
-  readonly decay: boolean;
-  /** Its learning rate is the run's times this; default 1. */
-  readonly lrScale?: number;
-  /** It holds numbers of this format only; default: any float32. */
-  readonly storage?: 'bf16' | 'fp16';
-  /** It is not trained: no gradient, no moments. */
-  readonly frozen?: boolean;
-}
+/** Names of the int64 counters of a model's state that are in open_clip's files: of batches, one for each batch norm. */
+export const counterNames = (config: ModelConfig): string[] => specsOf(config, 1).counters;
 
-const constant = (value: number): Initializer => ({ type: 'constant', value });
-const normal = (std: number): Initializer => ({ type: 'normal', std });
-/** PyTorch's default of Linear and Conv2d, weight and bias alike: kaiming_uniform(a = √5). */
-const fanIn = (inputs: number): Initializer => ({ type: 'uniform', bound: 1 / Math.sqrt(inputs) });
+/** How many numbers of a model are learned: all but its running statistics. */
+export const parameterCount = (specs: readonly ParameterSpec[]): number =>
+  specs
+    .filter(({ running }) => running !== true)
+    .reduce((total, { shape }) => total + shape.reduce((a, b) => a * b, 1), 0);
 
-interface BlockInit {
-  readonly inProj: Initializer;
-  readonly outProj: Initializer;
-  readonly fc: Initializer;
-  readonly proj: Initializer;
-}
-
-/** Every parameter of the model with open_clip's names and shapes, in open_clip's order. */
-export function parameterSpecs(config: ModelConfig, initTemperature = 0.07): ParameterSpec[] {
-  const specs: ParameterSpec[] = [];
-  const add = (name: string, shape: number[], init: Initializer): void => {
-    specs.push({ name, shape, init, decay: shape.length >= 2 && !/bn|ln|bias|logit_scale/.test(name) });
-  };
+function specsOf(config: ModelConfig, initTemperature: number): SpecList {
+  const specs = new SpecList();
   const { vision_cfg: vision, text_cfg: text } = config;
-  const norm = (name: string, width: number): void => {
-    add(`${name}.weight`, [width], constant(1));
-    add(`${name}.bias`, [width], constant(0));
-  };
-  const projection = (tower: 'image' | 'text', width: number): void => {
-    for (const [name, shape, init, inputs] of projectionShapes(config, tower, width))
-      add(name, shape, init === 'zero' ? constant(0) : init === 'linear' ? normal(inputs ** -0.5) : fanIn(inputs));
-  };
-  const block = (prefix: string, width: number, hidden: number, init: BlockInit): void => {
-    norm(`${prefix}.ln_1`, width);
-    add(`${prefix}.attn.in_proj_weight`, [3 * width, width], init.inProj);
-    add(`${prefix}.attn.in_proj_bias`, [3 * width], constant(0));
-    add(`${prefix}.attn.out_proj.weight`, [width, width], init.outProj);
-    add(`${prefix}.attn.out_proj.bias`, [width], constant(0));
-    norm(`${prefix}.ln_2`, width);
-    add(`${prefix}.mlp.c_fc.weight`, [hidden, width], init.fc);
-    add(`${prefix}.mlp.c_fc.bias`, [hidden], fanIn(width));
-    add(`${prefix}.mlp.c_proj.weight`, [width, hidden], init.proj);
-    add(`${prefix}.mlp.c_proj.bias`, [width], fanIn(hidden));
-  };
+  const prefix = textPrefix(config);
 
-  add('positional_embedding', [text.context_length, text.width], normal(0.01));
-  projection('text', text.width);
-  add('logit_scale', [], constant(Math.log(1 / initTemperature)));
-  if (config.init_logit_bias !== undefined) add('logit_bias', [], constant(config.init_logit_bias));
+  specs.add(`${prefix}positional_embedding`, [text.context_length, text.width], normal(0.01));
+  addProjection(specs, config, 'text');
+  specs.add('logit_scale', [], constant(Math.log(1 / initTemperature)));
+  if (config.init_logit_bias !== undefined) specs.add('logit_bias', [], constant(config.init_logit_bias));
 
-  const patches = (vision.image_size / vision.patch_size) ** 2;
-  const scale = vision.width ** -0.5;
-  add('visual.class_embedding', [vision.width], normal(scale));
-  add('visual.positional_embedding', [patches + 1, vision.width], normal(scale));
-  projection('image', vision.width);
-  add(
-    'visual.conv1.weight',
-    [vision.width, 3, vision.patch_size, vision.patch_size],
-    fanIn(3 * vision.patch_size ** 2),
-  );
-  norm('visual.ln_pre', vision.width);
-  const visionHidden = Math.floor(vision.width * vision.mlp_ratio);
-  for (let layer = 0; layer < vision.layers; layer++) {
-    block(`visual.transformer.resblocks.${layer}`, vision.width, visionHidden, {
-      // xavier_uniform over [3w, w]: bound √(6 / 4w)
-      inProj: { type: 'uniform', bound: Math.sqrt(6 / (4 * vision.width)) },
-      outProj: fanIn(vision.width),
-      fc: fanIn(vision.width),
-      proj: fanIn(visionHidden),
-    });
-  }
-  norm('visual.ln_post', vision.width);
+  if (isResNet(vision)) addResNet(specs, config, vision);
+  else addVit(specs, config, vision);
 
   const projStd = text.width ** -0.5 * (2 * text.layers) ** -0.5;
   for (let layer = 0; layer < text.layers; layer++) {
-    block(`transformer.resblocks.${layer}`, text.width, Math.floor(text.width * text.mlp_ratio), {
+    specs.block(`${prefix}transformer.resblocks.${layer}`, text.width, Math.floor(text.width * text.mlp_ratio), {
       inProj: normal(text.width ** -0.5),
       outProj: normal(projStd),
       fc: normal((2 * text.width) ** -0.5),
       proj: normal(projStd),
     });
   }
-  add('token_embedding.weight', [text.vocab_size, text.width], normal(0.02));
-  norm('ln_final', text.width);
+  specs.add(`${prefix}token_embedding.weight`, [text.vocab_size, text.width], normal(0.02));
+  specs.norm(`${prefix}ln_final`, text.width);
   return specs;
 }
 

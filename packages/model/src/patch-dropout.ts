@@ -1,6 +1,6 @@
 import type { Tensor } from '@clipyard/engine';
 import { CounterRandom } from '@clipyard/tensor';
-import type { ModelConfig } from './model-config.js';
+import type { VitConfig } from './model-config.js';
 
 /**
  * Patch dropout (FLIP, Li et al., arXiv 2212.00794): in training the image tower sees a random subset of each picture's
@@ -18,17 +18,15 @@ export interface KeptPatches<T = Tensor> {
   readonly keptPositions: T;
 }
 
-type Vision = ModelConfig['vision_cfg'];
-
-const patchesOf = ({ image_size: size, patch_size: patch }: Vision): number => (size / patch) ** 2;
+const patchesOf = ({ image_size: size, patch_size: patch }: VitConfig): number => (size / patch) ** 2;
 
 /** k, as open_clip counts it; g² without patch dropout. */
-export const keptCount = (vision: Vision): number =>
+export const keptCount = (vision: VitConfig): number =>
   Math.max(1, Math.floor(patchesOf(vision) * (1 - (vision.patch_dropout ?? 0))));
 
 /** Which patches are kept of `samples` pictures, the first at `position` in the run: by (seed, position) alone. */
 export function drawPatches(
-  vision: Vision,
+  vision: VitConfig,
   { seed, position, samples }: { seed: number; position: number; samples: number },
 ): KeptPatches<Int32Array> {
   const [count, kept] = [patchesOf(vision), keptCount(vision)];

@@ -2,11 +2,12 @@ import { readFileSync } from 'node:fs';
 import { type Engine, openEngine, type Tensor, type TensorFunction, tf } from '@clipyard/engine';
 import { expectAllClose, formulaValues, formulaWords } from '@clipyard/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ModelConfig } from './model-config.js';
+import type { ModelConfig, VitConfig } from './model-config.js';
 import { parameterSpecs } from './parameters.js';
 import { drawPatches, type KeptPatches, keptCount } from './patch-dropout.js';
 import { resolveModelConfig } from './presets.js';
-import { encodeImage, encodeText, endOfTextRows } from './towers.js';
+import { pooledRows } from './text-pooling.js';
+import { encodeImage, encodeText } from './towers.js';
 
 interface Case {
   image: number[];
@@ -78,7 +79,7 @@ async function run(engine: Engine, config: ModelConfig, given: Case, kept?: Kept
     logit_scale: Float32Array.of(0),
     images,
     tokens,
-    ends: endOfTextRows(tokens, 16),
+    ends: pooledRows(config.text_cfg, tokens),
     dImage: formulaValues('dImage', sizeOf(embedding)),
     dText: formulaValues('dText', sizeOf(embedding)),
     ...kept,
@@ -112,7 +113,7 @@ describe.each(['cpu', 'onnxruntime'] as const)('the towers on %s', (engineName) 
   it("equal open_clip's in embeddings and every gradient with some of the patches", async () => {
     const { kept, patchDropout } = fixture.patchDropout;
     const config = resolveModelConfig({ config: fixture.config, patchDropout });
-    expect(kept[0]).toHaveLength(keptCount(config.vision_cfg));
+    expect(kept[0]).toHaveLength(keptCount(config.vision_cfg as VitConfig));
     const keptPatches = Int32Array.from(kept.flatMap((row, sample) => row.map((patch) => sample * GRID + patch)));
     const keptPositions = Int32Array.from(kept.flatMap((row) => [0, ...row.map((patch) => 1 + patch)]));
     const results = await run(engine, config, fixture.patchDropout, { keptPatches, keptPositions });
@@ -128,7 +129,7 @@ describe.each(['cpu', 'onnxruntime'] as const)('the towers on %s', (engineName) 
 
 describe('the patches that are kept', () => {
   const config = resolveModelConfig({ preset: 'clip-small', patchDropout: 0.5 });
-  const vision = config.vision_cfg;
+  const vision = config.vision_cfg as VitConfig;
   const patches = 64;
 
   it('follow from the seed and the position of the sample alone', () => {
@@ -163,7 +164,7 @@ describe('a model choice', () => {
     expect(resolveModelConfig({ config: mlp })).toEqual(mlp);
     expect(resolveModelConfig({ config: mlp, projection: { type: 'linear' } })).toEqual(plain);
     const dropping = resolveModelConfig({ preset: 'clip-tiny', patchDropout: 0.5 });
-    expect(resolveModelConfig({ config: dropping, patchDropout: 0 }).vision_cfg.patch_dropout).toBe(0);
+    expect(resolveModelConfig({ config: dropping, patchDropout: 0 }).vision_cfg).toMatchObject({ patch_dropout: 0 });
   });
 
   it.each([

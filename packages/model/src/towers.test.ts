@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ModelConfig, parseModelConfig } from './model-config.js';
 import { parameterLayout, parameterSpecs } from './parameters.js';
 import { resolveModelConfig } from './presets.js';
-import { encodeImage, encodeText, endOfTextRows } from './towers.js';
+import { pooledRows } from './text-pooling.js';
+import { encodeImage, encodeText } from './towers.js';
 
 interface ParameterFixture {
   shape: number[];
@@ -51,7 +52,7 @@ function inputsOf(
   const given: Record<string, Float32Array | Int32Array> = {
     images: formulaImages(BATCH * size * size * 3),
     tokens,
-    ends: endOfTextRows(tokens, config.text_cfg.context_length),
+    ends: pooledRows(config.text_cfg, tokens),
   };
   for (const [name, { shape, scale, offset }] of Object.entries(parameters)) {
     given[name] = formulaValues(

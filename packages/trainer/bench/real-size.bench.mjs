@@ -21,6 +21,7 @@ import { TrainStep } from '../dist/step/train-step.js';
 const SETTINGS = [
   { preset: 'ViT-B-32', global: 64, micro: 16 },
   { preset: 'ViT-L-14-336', global: 2, micro: 1 },
+  { preset: 'RN50', global: 16, micro: 8 },
 ];
 const THREADS = Math.min(2, availableParallelism());
 const OPTIMIZER = { lr: 1e-4, betas: [0.9, 0.98], eps: 1e-6, weightDecay: 0.2, clipNorm: null };

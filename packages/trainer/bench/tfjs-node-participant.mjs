@@ -5,7 +5,7 @@
  */
 import { CLIP_PIXEL_STATISTICS, normalizePixels } from '@clipyard/data';
 import { tf } from '@clipyard/engine';
-import { encodeImage, encodeText, endOfTextRows, parameterSpecs, parseModelConfig } from '@clipyard/model';
+import { encodeImage, encodeText, parameterSpecs, parseModelConfig, pooledRows } from '@clipyard/model';
 import { adamw, adamwScalars } from '@clipyard/optim';
 import { answerSteps } from '@clipyard/testkit';
 import { useTfjsNode } from '../../engine/bench/tfjs-node.mjs';
@@ -37,7 +37,7 @@ const parts = Array.from({ length: batch / micro }, (_, i) => {
   return {
     images: tf.tensor(images, [micro, size, size, 3]),
     tokens: tf.tensor(words, [micro, length], 'int32'),
-    ends: tf.tensor(endOfTextRows(words, length), [micro], 'int32'),
+    ends: tf.tensor(pooledRows(config.text_cfg, words), [micro], 'int32'),
   };
 });
 const own = tf.eye(batch);

@@ -4,12 +4,11 @@ import type { Engine } from '@clipyard/engine';
 import {
   type ModelConfig,
   type ParameterSpec,
-  parameterLayout,
   parameterSpecs,
   parseModelConfig,
   resolveModelConfig,
 } from '@clipyard/model';
-import type { FlatLayout } from '@clipyard/tensor';
+import { FlatLayout } from '@clipyard/tensor';
 import type { Weights } from './evaluation/embedder.js';
 import { Evaluator } from './evaluation/evaluator.js';
 import { openInitialWeights, startFrom } from './interchange/initial-weights.js';
@@ -128,7 +127,7 @@ class LoadedWeights implements Weights {
     engine: Engine,
     readonly specs: readonly ParameterSpec[],
   ) {
-    this.#layout = parameterLayout(specs);
+    this.#layout = new FlatLayout(specs);
     this.#parameters = engine.allocate('float32', this.#layout.paddedTotal(1));
     const { [LOGIT_SCALE]: _scale, ...towers } = this.#layout.views(this.#parameters);
     this.towerViews = towers;

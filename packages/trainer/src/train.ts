@@ -1,4 +1,5 @@
 import { ClipyardError, type RankStart, type RunSpec } from '@clipyard/contracts';
+import { parameterCount } from '@clipyard/model';
 import { learningRate } from '@clipyard/optim';
 import { restoreNewest } from './checkpoint/checkpoint-reader.js';
 import { CheckpointWriter, checkpointPrefix } from './checkpoint/checkpoint-writer.js';
@@ -74,7 +75,7 @@ class Run {
     const { plan, state, trainData, specs } = this.parts;
     const startStep = await this.restore();
     if (group.rank === 0) await this.removeOrphans(startStep);
-    const parameters = specs.reduce((total, { shape }) => total + shape.reduce((a, b) => a * b, 1), 0);
+    const parameters = parameterCount(specs);
     report({
       type: 'plan',
       totalSteps: plan.totalSteps,

@@ -34,7 +34,7 @@ import {
 /** Legend as in ops/layers.ts: n rows, d width in, e width out, h heads, t tokens, c width of a head. */
 const last = (x: ReferenceArray): number[] => [x.shape.length - 1];
 
-function normalized(x: ReferenceArray, gain: ReferenceArray, bias: ReferenceArray): ReferenceArray {
+function normalized(x: ReferenceArray, gain: ReferenceArray, bias: ReferenceArray, epsilon = 1e-5): ReferenceArray {
   const centred = zip(x, reduce(x, last(x), true, mean), (a, m) => a - m);
   const variance = reduce(
     map(centred, (a) => a * a),
@@ -42,7 +42,7 @@ function normalized(x: ReferenceArray, gain: ReferenceArray, bias: ReferenceArra
     true,
     mean,
   );
-  const normal = zip(centred, variance, (a, v) => a / Math.sqrt(v + 1e-5));
+  const normal = zip(centred, variance, (a, v) => a / Math.sqrt(v + epsilon));
   return add(
     zip(normal, gain, (a, g) => a * g),
     bias,
@@ -111,6 +111,14 @@ const layers: OperationCase[] = [
         inputs: { ...norm, w: { shape: [e!, d!] }, b: { shape: [e!] } },
         compute: ({ x, gain, bias, w, b }) => normLinear(x!, gain!, bias!, w!, b!),
         reference: ({ x, gain, bias, w, b }) => linearOf(normalized(x!, gain!, bias!), w!, b!),
+      },
+      {
+        name: `normLinear with an epsilon of its own, ${n} rows from ${d} to ${e}`,
+        inputs: { ...norm, w: { shape: [e!, d!] }, b: { shape: [e!] } },
+        compute: ({ x, gain, bias, w, b }) =>
+          normLinear(layerNorm(x!, gain!, bias!, 1e-2), gain!, bias!, w!, b!, 1, 1e-3),
+        reference: ({ x, gain, bias, w, b }) =>
+          linearOf(normalized(normalized(x!, gain!, bias!, 1e-2), gain!, bias!, 1e-3), w!, b!),
       },
       {
         name: `normLinear times 1.5, ${n} rows from ${d} to ${e}`,

@@ -8,7 +8,7 @@ import { type Save, withGradient } from './with-gradient.js';
 /** As in PyTorch. */
 const EPSILON = 1e-5;
 
-/** Mean and biased variance [c] of a batch. */
+/** Mean and variance [c]; of a batch the unbiased one, as an estimate for all pictures. */
 export interface BatchStatistics {
   readonly mean: Tensor;
   readonly variance: Tensor;
@@ -25,6 +25,7 @@ export function batchNorm(
   observe: (statistics: BatchStatistics) => void,
 ): Tensor {
   const n = x.shape[0]!;
+  if (n === 1) throw new Error('one row has no variance: batch norm needs more places or samples');
   return withGradient(
     (...args) => {
       const [x, gain, bias, save] = args as unknown as [Tensor, Tensor, Tensor, Save];
@@ -33,7 +34,7 @@ export function batchNorm(
       const centred = tf.sub(x, mean) as Tensor;
       const variance = columnSum(tf.square(centred), 1 / n);
       const inverse = tf.rsqrt(tf.add(variance, EPSILON));
-      observe({ mean: tf.keep(mean), variance: tf.keep(variance) });
+      observe({ mean: tf.keep(mean), variance: tf.keep(tf.mul(variance, n / (n - 1)) as Tensor) });
       save([centred, inverse, gain]);
       return {
         value: tf.add(tf.mul(centred, tf.mul(inverse, gain)), bias),

@@ -6,14 +6,15 @@ import { type Save, withGradient } from './with-gradient.js';
 
 /** Layer norm, alone and before a linear layer. Legend as in layers.ts: n rows, d width in, e width out. */
 
+/** PyTorch's. */
 const EPSILON = 1e-5;
 
-/** Layer norm over the last axis of x_nd with gain_d and bias_d (Ba et al., arXiv 1607.06450); epsilon 1e-5 as in PyTorch. */
-export function layerNorm(x: Tensor, gain: Tensor, bias: Tensor): Tensor {
+/** Layer norm over the last axis of x_nd with gain_d and bias_d (Ba et al., arXiv 1607.06450). */
+export function layerNorm(x: Tensor, gain: Tensor, bias: Tensor, epsilon = EPSILON): Tensor {
   return withGradient(
     (...args) => {
       const [x, gain, bias, save] = args as unknown as [Tensor, Tensor, Tensor, Save];
-      const { normal, inverse } = standardize(x, EPSILON);
+      const { normal, inverse } = standardize(x, epsilon);
       save([normal, inverse, gain]);
       return {
         value: tf.add(tf.mul(normal, gain), bias),
@@ -35,21 +36,37 @@ export function layerNorm(x: Tensor, gain: Tensor, bias: Tensor): Tensor {
 }
 
 /** layerNorm(x_nd, gain_d, bias_d) followed by w_ed and b_e, times `scale`, in one matrix product. */
-export function normLinear(x: Tensor, gain: Tensor, bias: Tensor, w: Tensor, b: Tensor, scale = 1): Tensor {
+export function normLinear(
+  x: Tensor,
+  gain: Tensor,
+  bias: Tensor,
+  w: Tensor,
+  b: Tensor,
+  scale = 1,
+  epsilon = EPSILON,
+): Tensor {
   const fold = x.shape[0]! >= w.shape[0]!;
-  return (fold ? foldedNormLinear : plainNormLinear)(x, gain, bias, w, b, scale);
+  return (fold ? foldedNormLinear : plainNormLinear)(x, gain, bias, w, b, scale, epsilon);
 }
 
 /**
  * For at least as many rows as the weight has: gain and bias go into the weight, and so does centring (the normalised
  * rows have mean 0), which saves passes over the activations both ways and keeps a second weight.
  */
-function foldedNormLinear(x: Tensor, gain: Tensor, bias: Tensor, w: Tensor, b: Tensor, scale: number): Tensor {
+function foldedNormLinear(
+  x: Tensor,
+  gain: Tensor,
+  bias: Tensor,
+  w: Tensor,
+  b: Tensor,
+  scale: number,
+  epsilon: number,
+): Tensor {
   const [e, d] = w.shape as [number, number];
   return withGradient(
     (...args) => {
       const [x, gain, bias, w, b, save] = args as unknown as [Tensor, Tensor, Tensor, Tensor, Tensor, Save];
-      const { normal, inverse } = standardize(x, EPSILON);
+      const { normal, inverse } = standardize(x, epsilon);
       const scaled = tf.mul(w, tf.reshape(gain, [1, d]));
       const folded = tf.sub(scaled, tf.mean(scaled, 1, true));
       const offset = tf.add(tf.reshape(matmul(w, tf.reshape(bias, [d, 1])), [e]), b);
@@ -85,11 +102,19 @@ function foldedNormLinear(x: Tensor, gain: Tensor, bias: Tensor, w: Tensor, b: T
 }
 
 /** For fewer rows than the weight has, where passes over the rows are the cheaper ones. */
-function plainNormLinear(x: Tensor, gain: Tensor, bias: Tensor, w: Tensor, b: Tensor, scale: number): Tensor {
+function plainNormLinear(
+  x: Tensor,
+  gain: Tensor,
+  bias: Tensor,
+  w: Tensor,
+  b: Tensor,
+  scale: number,
+  epsilon: number,
+): Tensor {
   return withGradient(
     (...args) => {
       const [x, gain, bias, w, b, save] = args as unknown as [Tensor, Tensor, Tensor, Tensor, Tensor, Save];
-      const { normal, inverse } = standardize(x, EPSILON);
+      const { normal, inverse } = standardize(x, epsilon);
       save([normal, inverse, gain, bias, w]);
       const y = tf.add(tf.mul(normal, gain), bias);
       return {

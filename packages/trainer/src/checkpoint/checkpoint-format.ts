@@ -77,9 +77,18 @@ export const openClipConfig = (config: ModelConfig): object => ({ model_cfg: con
 export const parametersImage = (
   parameters: readonly (NamedShape & Pick<ParameterSpec, 'storage'>)[],
   valuesOf: (name: string) => Float32Array,
+  counters: { readonly names: readonly string[]; readonly value: number },
 ): SafetensorsImage =>
   writeSafetensors(
-    parameters.map(({ name, shape, storage }) => ({ name, shape, ...stored(storage, valuesOf(name)) })),
+    [
+      ...parameters.map(({ name, shape, storage }) => ({ name, shape, ...stored(storage, valuesOf(name)) })),
+      ...counters.names.map((name) => ({
+        name,
+        shape: [],
+        dtype: 'I64' as const,
+        data: BigInt64Array.of(BigInt(counters.value)),
+      })),
+    ],
     { format: 'pt' },
   );
 

@@ -6,7 +6,7 @@ import {
   ClipyardError,
   type Group,
 } from '@clipyard/contracts';
-import type { ModelConfig, ParameterSpec, SerializedTokenizer } from '@clipyard/model';
+import { counterNames, type ModelConfig, type ParameterSpec, type SerializedTokenizer } from '@clipyard/model';
 import { writeSafetensors } from '@clipyard/tensor';
 import type { AveragedWeights } from '../step/averaged-weights.js';
 import type { TrainState } from '../step/train-state.js';
@@ -94,9 +94,13 @@ export class CheckpointWriter {
     const checkpointState: CheckpointState = { version: 2, jobId, step, position, seed, worldSize, modelHash };
     const prefix = checkpointPrefix(jobId, step);
     const optimizer = optimizerImage(state);
-    const model = rank === 0 ? modelImage(state.specs, (name) => state.view(name)) : undefined;
+    // A step is a batch.
+    const counters = { names: counterNames(this.options.config), value: step };
+    const model = rank === 0 ? modelImage(state.specs, (name) => state.view(name), counters) : undefined;
     const average =
-      rank === 0 && averaged !== undefined ? modelImage(state.specs, (name) => averaged.view(name)) : undefined;
+      rank === 0 && averaged !== undefined
+        ? modelImage(state.specs, (name) => averaged.view(name), counters)
+        : undefined;
     const write = async (): Promise<CheckpointFile[] | ClipyardError> => {
       try {
         const files = [await this.put(prefix, optimizerFile(rank, worldSize), optimizer.chunks())];
@@ -233,8 +237,12 @@ export class CheckpointWriter {
 }
 
 /** open_clip's names and shapes, nothing else; values are copied here, so training may go on. */
-function modelImage(specs: readonly ParameterSpec[], viewOf: (name: string) => Float32Array) {
-  return parametersImage(specs, (name) => viewOf(name).slice());
+function modelImage(
+  specs: readonly ParameterSpec[],
+  viewOf: (name: string) => Float32Array,
+  counters: Parameters<typeof parametersImage>[2],
+) {
+  return parametersImage(specs, (name) => viewOf(name).slice(), counters);
 }
 
 /** The optimizer's state of one slice of the flat parameters, likewise. */

@@ -1,6 +1,6 @@
 import { CLIP_PIXEL_STATISTICS, normalizePixels } from '@clipyard/data';
 import type { Engine, Program } from '@clipyard/engine';
-import { endOfTextRows, type ModelConfig, type Tokenizer } from '@clipyard/model';
+import { featureWidth, type ModelConfig, pooledRows, type Tokenizer } from '@clipyard/model';
 import { compileImageFeatures, compileTower } from '../step/tower-programs.js';
 import type { TrainState } from '../step/train-state.js';
 
@@ -33,7 +33,7 @@ export class Embedder {
       ? await compileImageFeatures(deps.engine, options)
       : await compileTower(deps.engine, 'image', options);
     const text = await compileTower(deps.engine, 'text', options);
-    return new Embedder(deps, config, features ? config.vision_cfg.width : 0, { image, text });
+    return new Embedder(deps, config, features ? featureWidth(config) : 0, { image, text });
   }
 
   /** D. */
@@ -65,7 +65,7 @@ export class Embedder {
       rows.forEach((row, i) => {
         tokens.set(this.deps.tokenizer.encode(captions[row]!), i * length);
       });
-      return { tokens, ends: endOfTextRows(tokens, length) };
+      return { tokens, ends: pooledRows(this.config.text_cfg, tokens) };
     });
     return text!;
   }

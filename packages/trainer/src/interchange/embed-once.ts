@@ -1,5 +1,5 @@
 import type { Engine } from '@clipyard/engine';
-import { endOfTextRows, parameterSpecs } from '@clipyard/model';
+import { parameterSpecs, pooledRows } from '@clipyard/model';
 import { CounterRandom } from '@clipyard/tensor';
 import { compileTower } from '../step/tower-programs.js';
 import type { LoadedModel } from './export-model.js';
@@ -29,7 +29,7 @@ export async function embedOnce(
   };
   return {
     image: await embed('image', { images }),
-    text: await embed('text', { tokens, ends: endOfTextRows(tokens, config.text_cfg.context_length) }),
+    text: await embed('text', { tokens, ends: pooledRows(config.text_cfg, tokens) }),
   };
 }
 

@@ -3,6 +3,7 @@ import { fieldError } from '@clipyard/contracts';
 import { exportOnnx, type Tensor, tf } from '@clipyard/engine';
 import {
   BpeVocabulary,
+  counterNames,
   formatVocabulary,
   type ModelConfig,
   type ParameterSpec,
@@ -70,7 +71,10 @@ export function* openClipExport(model: LoadedModel): Generator<OutputFile> {
       remedy: 'Export the towers as ONNX files (`--format onnx`), or train with `model.projection.type: linear`.',
     });
   }
-  yield { name: OPEN_CLIP_WEIGHTS_FILE, body: parametersImage(parameters, (name) => values[name]!).chunks() };
+  yield {
+    name: OPEN_CLIP_WEIGHTS_FILE,
+    body: parametersImage(parameters, (name) => values[name]!, { names: counterNames(config), value: 0 }).chunks(),
+  };
   yield* companions(model, openClipReadme(factsOf(model)));
 }
 

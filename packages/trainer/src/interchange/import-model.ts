@@ -1,3 +1,4 @@
+import { counterNames } from '@clipyard/model';
 import {
   type CheckpointState,
   CONFIG_FILE,
@@ -24,7 +25,10 @@ export function* importedCheckpoint({ source, config, parameters, values }: Load
     worldSize: 1,
     modelHash: modelHashOf(parameters),
   };
-  yield { name: MODEL_FILE, body: parametersImage(parameters, (name) => values[name]!).chunks() };
+  yield {
+    name: MODEL_FILE,
+    body: parametersImage(parameters, (name) => values[name]!, { names: counterNames(config), value: 0 }).chunks(),
+  };
   yield {
     name: CONFIG_FILE,
     body: jsonBytes({ model_cfg: config, preprocess_cfg: source.preprocess ?? PREPROCESSING }),

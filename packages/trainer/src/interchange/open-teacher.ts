@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type BlobStore, ClipyardError, type Group, type RankStart } from '@clipyard/contracts';
 import type { Engine } from '@clipyard/engine';
-import { type ModelConfig, parameterLayout, parameterSpecs, parseModelConfig, type Tokenizer } from '@clipyard/model';
+import { isResNet, type ModelConfig, parameterSpecs, parseModelConfig, type Tokenizer } from '@clipyard/model';
+import { FlatLayout } from '@clipyard/tensor';
 import type { TeacherWeights } from '../step/teacher.js';
 import { isTowerParameter, LOGIT_SCALE } from '../step/tower-programs.js';
 import type { TrainLog } from '../train-log.js';
@@ -35,7 +36,7 @@ export async function openTeacher(
   try {
     const config = teacherConfig(source, student);
     const specs = parameterSpecs(config);
-    const layout = parameterLayout(specs);
+    const layout = new FlatLayout(specs);
     const buffer = engine.allocate('float32', layout.total);
     const viewOf = (name: string) => layout.view(buffer, name);
     await fillOnAllRanks(source, deps, { config, parameters: specs, viewOf, field: FIELD }, signal);
@@ -74,7 +75,8 @@ function teacherConfig(
     throw refused(source, message, remedy);
   }
   // A teacher sees whole pictures.
-  return { ...config, vision_cfg: { ...config.vision_cfg, patch_dropout: 0 } };
+  const { vision_cfg: vision } = config;
+  return isResNet(vision) ? config : { ...config, vision_cfg: { ...vision, patch_dropout: 0 } };
 }
 
 const refused = ({ where }: WeightSource, message: string, remedy: string): ClipyardError =>

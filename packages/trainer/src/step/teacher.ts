@@ -5,7 +5,7 @@ import type { ModelConfig } from '@clipyard/model';
 import { GatheredEmbeddings } from './gathered-embeddings.js';
 import type { RunPlan } from './run-plan.js';
 import { MicroBatches, type PlacedBatch } from './tower-passes.js';
-import { compileEncoder } from './tower-programs.js';
+import { compileTeacher } from './tower-programs.js';
 import type { TrainState } from './train-state.js';
 
 /** A model that is not trained, for another to learn from. */
@@ -32,7 +32,7 @@ export class Teacher {
     const microBatches = new MicroBatches(deps.engine, weights, { config, plan, compute: 'fp32', seed: 0 }, false);
     const embeddings = new GatheredEmbeddings(deps, plan, config.embed_dim);
     const options = { config, parameters: specs, samples: plan.microBatch, compute: 'fp32' as const };
-    const encoder = await compileEncoder(deps.engine, options, 'encode (teacher)');
+    const encoder = await compileTeacher(deps.engine, options);
     return new Teacher(weights, microBatches, embeddings, encoder);
   }
 

@@ -1,6 +1,6 @@
 import { CLIP_PIXEL_STATISTICS, normalizePixels } from '@clipyard/data';
 import type { Buffers, ComputePrecision, Engine, Program, StagedProgram } from '@clipyard/engine';
-import { drawPatches, endOfTextRows, type ModelConfig } from '@clipyard/model';
+import { drawPatches, isResNet, type ModelConfig, pooledRows } from '@clipyard/model';
 import type { RunPlan } from './run-plan.js';
 import { compileBackward, compileEncoder, compileEncodeThenBackward, sumInputs } from './tower-programs.js';
 import type { TrainState } from './train-state.js';
@@ -27,7 +27,7 @@ export interface Cotangents {
 
 /** The forward and the backward pass of both towers over a rank's micro-batches. */
 export interface TowerPasses {
-  /** Writes the embeddings [m,D] of one micro-batch. */
+  /** Writes the embeddings [m,D] of one micro-batch, and adds its statistics to those of the step. */
   encode(batch: PlacedBatch, micro: number, embeddings: { image: Float32Array; text: Float32Array }): Promise<void>;
   /** Leaves the gradient of the towers' parameters over all micro-batches of the same batch in the state. */
   backward(batch: PlacedBatch, cotangents: Cotangents): Promise<void>;
@@ -89,8 +89,9 @@ export class MicroBatches {
     const pixels = part(batch.pixels, size * size * 3);
     const images = normalizePixels(pixels, CLIP_PIXEL_STATISTICS, this.images[micro % this.images.length]!);
     const place = { seed, position: batch.position + micro * plan.microBatch, samples: plan.microBatch };
-    const kept = config.vision_cfg.patch_dropout ? drawPatches(config.vision_cfg, place) : {};
-    return { ...this.weights.towerViews, images, tokens, ends: endOfTextRows(tokens, length), ...kept };
+    const { vision_cfg: vision } = config;
+    const kept = !isResNet(vision) && vision.patch_dropout ? drawPatches(vision, place) : {};
+    return { ...this.weights.towerViews, images, tokens, ends: pooledRows(config.text_cfg, tokens), ...kept };
   }
 
   cotangents({ dImage_bD, dText_bD }: Cotangents, micro: number): Buffers {
@@ -117,7 +118,7 @@ class KeptTapes implements TowerPasses {
   }
 
   async encode(batch: PlacedBatch, micro: number, embeddings: Buffers): Promise<void> {
-    await this.program.begin(this.microBatches.inputs(batch, micro), embeddings, micro);
+    this.state.statistics.observe(await this.program.begin(this.microBatches.inputs(batch, micro), embeddings, micro));
   }
 
   async backward(_batch: PlacedBatch, cotangents: Cotangents): Promise<void> {
@@ -149,7 +150,7 @@ class EncodedTwice implements TowerPasses {
   }
 
   async encode(batch: PlacedBatch, micro: number, embeddings: Buffers): Promise<void> {
-    await this.encoder.run(this.microBatches.inputs(batch, micro), embeddings);
+    this.state.statistics.observe(await this.encoder.run(this.microBatches.inputs(batch, micro), embeddings));
   }
 
   async backward(batch: PlacedBatch, cotangents: Cotangents): Promise<void> {

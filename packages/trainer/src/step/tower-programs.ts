@@ -12,9 +12,11 @@ import {
   encodeImage,
   encodeText,
   imageFeatures,
+  isResNet,
   type KeptPatches,
   keptCount,
   type ModelConfig,
+  type Observe,
   type ParameterSpec,
   projectImage,
 } from '@clipyard/model';
@@ -28,6 +30,8 @@ export const LOGIT_SCALE = 'logit_scale';
 export const LOGIT_BIAS = 'logit_bias';
 /** Whether a tower reads it: all but what the loss does with similarities. */
 export const isTowerParameter = (name: string): boolean => name !== LOGIT_SCALE && name !== LOGIT_BIAS;
+/** A batch's value of a running statistic, among a program's outputs. */
+export const statisticName = (running: string): string => `statistics:${running}`;
 export const gradientName = (parameter: string): string => `gradient:${parameter}`;
 
 export interface TowerProgramOptions {
@@ -68,8 +72,9 @@ function inputSpecs(
 const computeOf = ({ compute = 'fp32' }: TowerProgramOptions) => ({ compute });
 
 function keptSpecs({ config, samples }: TowerProgramOptions): Record<string, Specs[string]> {
-  if (!config.vision_cfg.patch_dropout) return {};
-  const kept = keptCount(config.vision_cfg);
+  const { vision_cfg: vision } = config;
+  if (isResNet(vision) || !vision.patch_dropout) return {};
+  const kept = keptCount(vision);
   return {
     keptPatches: { shape: [samples * kept], dtype: 'int32' },
     keptPositions: { shape: [samples * (kept + 1)], dtype: 'int32' },
@@ -85,14 +90,32 @@ const trainingSpecs = (options: TowerProgramOptions): Record<string, Specs[strin
   ...keptSpecs(options),
 });
 
-/** Forward only, in training: `image` and `text` [m,D]. */
-export function compileEncoder(engine: Engine, options: TowerProgramOptions, name = 'encode'): Promise<Program> {
+const intoOutputs =
+  (outputs: Record<string, Tensor>): Observe =>
+  (running, value) => {
+    outputs[statisticName(running)] = value;
+  };
+
+/** Forward only, in training: `image` and `text` [m,D], and the batch's statistics, which batch norm works on. */
+export function compileEncoder(engine: Engine, options: TowerProgramOptions): Promise<Program> {
+  const { config } = options;
+  const fn: TensorFunction = (inputs) => {
+    const statistics: Record<string, Tensor> = {};
+    const training = { kept: keptOf(inputs), observe: intoOutputs(statistics) };
+    const image = encodeImage(config, inputs, inputs.images!, training);
+    return { image, text: encodeText(config, inputs, inputs.tokens!, inputs.ends!), ...statistics };
+  };
+  return engine.compile(fn, trainingSpecs(options), { name: 'encode', ...computeOf(options) });
+}
+
+/** Forward only, of a teacher: `image` and `text` [m,D]. */
+export function compileTeacher(engine: Engine, options: TowerProgramOptions): Promise<Program> {
   const { config } = options;
   const fn: TensorFunction = (inputs) => ({
     image: encodeImage(config, inputs, inputs.images!, { kept: keptOf(inputs) }),
     text: encodeText(config, inputs, inputs.tokens!, inputs.ends!),
   });
-  return engine.compile(fn, trainingSpecs(options), { name, ...computeOf(options) });
+  return engine.compile(fn, trainingSpecs(options), { name: 'encode (teacher)', ...computeOf(options) });
 }
 
 /** Forward of one tower only, for evaluation: `image` or `text` [m,D], and its inputs. */
@@ -124,7 +147,10 @@ export function compileImageFeatures(engine: Engine, options: TowerProgramOption
   return engine.compile(fn, inputSpecs(options, 'image'), { name: 'encode images with features' });
 }
 
-/** Embeddings, and given their cotangents `dImage` and `dText` [m,D] the gradient of every tower parameter that is trained. */
+/**
+ * Embeddings and the batch's statistics, and given the embeddings' cotangents `dImage` and `dText` [m,D] the gradient of
+ * every tower parameter that is trained.
+ */
 function vectorJacobian({ config, parameters, samples, checkpointBlocks }: TowerProgramOptions): TensorFunction {
   // Embeddings get their gradients last, and come first among the outputs: ONNX Runtime walks back from the last output,
   // and would go through the whole backward pass for an embedding before it forms, and lets go of, anything else.
@@ -133,11 +159,13 @@ function vectorJacobian({ config, parameters, samples, checkpointBlocks }: Tower
     .map(({ name }) => name)
     .sort((a, b) => isEmbedding(b) - isEmbedding(a));
   return (inputs) => {
+    const statistics: Record<string, Tensor> = {};
+    const observe = intoOutputs(statistics);
     const towers = (...values: Tensor[]): Tensor => {
       const byName = { ...inputs, ...Object.fromEntries(names.map((name, i) => [name, values[i]!])) };
       return tf.concat(
         [
-          encodeImage(config, byName, inputs.images!, { kept: keptOf(inputs), checkpointBlocks }),
+          encodeImage(config, byName, inputs.images!, { kept: keptOf(inputs), checkpointBlocks, observe }),
           encodeText(config, byName, inputs.tokens!, inputs.ends!, { checkpointBlocks }),
         ],
         0,
@@ -152,6 +180,7 @@ function vectorJacobian({ config, parameters, samples, checkpointBlocks }: Tower
     return {
       image: tf.slice(value, [0, 0], [samples, dimension]),
       text: tf.slice(value, [samples, 0], [samples, dimension]),
+      ...statistics,
       ...Object.fromEntries(names.map((name, i) => [gradientName(name), grads[i]!])),
     };
   };
@@ -169,18 +198,13 @@ export const sumInputs = (gradients: Readonly<Record<string, Float32Array>>): Re
   Object.fromEntries(Object.entries(gradients).map(([name, view]) => [sumName(name), view]));
 
 /** The gradients added to the sums of those so far, as outputs of the same names. */
-function summed(fn: TensorFunction): TensorFunction {
-  return (inputs) => {
-    const { image, text, ...gradients } = fn(inputs);
-    return {
-      image: image!,
-      text: text!,
-      ...Object.fromEntries(
-        Object.entries(gradients).map(([name, gradient]) => [name, tf.add(inputs[sumName(name)]!, gradient)]),
-      ),
-    };
+const summed =
+  (fn: TensorFunction, options: TowerProgramOptions): TensorFunction =>
+  (inputs) => {
+    const results = fn(inputs);
+    const sums = gradientNames(options).map((name) => [name, tf.add(inputs[sumName(name)]!, results[name]!)]);
+    return { ...results, ...Object.fromEntries(sums) };
   };
-}
 
 const gradientNames = ({ parameters }: TowerProgramOptions): string[] =>
   trainedParameters(parameters).map(({ name }) => gradientName(name));
@@ -208,7 +232,7 @@ export function compileEncodeThenBackward(
   if (tapes === 1)
     return engine.compileStaged(fn, withCotangents(options), cotangents, { name, ...computeOf(options) });
   const late = [...cotangents, ...gradientNames(options).map(sumName)];
-  return engine.compileStaged(summed(fn), withSums(options), late, {
+  return engine.compileStaged(summed(fn, options), withSums(options), late, {
     name,
     ...computeOf(options),
     tapes,
@@ -221,10 +245,10 @@ export function compileEncodeThenBackward(
  * adds to the gradients so far, which may be written over.
  */
 export function compileBackward(engine: Engine, options: TowerProgramOptions): Promise<Program> {
-  const fn = summed(vectorJacobian(options));
+  const fn = summed(vectorJacobian(options), options);
   const sums: TensorFunction = (inputs) => {
-    const { image: _image, text: _text, ...gradients } = fn(inputs);
-    return gradients;
+    const results = fn(inputs);
+    return Object.fromEntries(gradientNames(options).map((name) => [name, results[name]!]));
   };
   return engine.compile(sums, withSums(options), {
     name: 'encode and backward',

@@ -14,6 +14,7 @@ import {
   type StoredFloats,
   storedFloats,
 } from '@clipyard/tensor';
+import { RunningStatistics } from './running-statistics.js';
 import { gradientName, isTowerParameter, LOGIT_BIAS, LOGIT_SCALE } from './tower-programs.js';
 
 /** The random numbers by which the weights of a step are rounded, one an element of the flat buffer. */
@@ -46,6 +47,8 @@ export class TrainState {
   readonly sliceAverage: Float32Array | undefined;
   /** Parts of the slice that are updated alike, counted from its start. */
   readonly sliceGroups: readonly ParameterGroup[];
+  /** What batch norm has seen, kept in `towerViews`. */
+  readonly statistics: RunningStatistics;
   /** Parameters by name as views, without logit scale and bias: what the towers read. */
   readonly towerViews: Readonly<Record<string, Float32Array>>;
   /** Gradients by output name as views of `gradients`, likewise, of what is trained. */
@@ -91,6 +94,7 @@ export class TrainState {
         .filter(([name]) => isTowerParameter(name))
         .map(([name, view]) => [gradientName(name), view]),
     );
+    this.statistics = new RunningStatistics(specs, (name) => this.view(name));
     this.biasAt = layout.has(LOGIT_BIAS) ? layout.offset(LOGIT_BIAS) : undefined;
   }
 

@@ -107,6 +107,7 @@ export class TrainStep {
     const norm = scaledNorm / scale;
     if (!Number.isFinite(norm)) throw notFinite('gradient norm', norm, this.options.optimizer.lr, step);
 
+    await timer.time('communicate', () => state.statistics.update(group, signal));
     await timer.time('optimizer', () => this.update(learningRate, step, { norm, scale }));
     await timer.time('communicate', () => group.allGather(state.sliceParameters, state.parameters, { signal }));
     state.logitScale = Math.fround(Math.min(Math.max(state.logitScale, 0), Math.log(this.options.loss.maxLogitScale)));
