@@ -111,7 +111,7 @@ describe('interchange', () => {
 
 describe('presets', () => {
   it('lists them, and shows one as a run spec that only lacks data', async () => {
-    expect(await run('presets')).toBe(0);
+    expect(await run('presets', 'list')).toBe(0);
     expect(terminal.text).toMatch(/^RN50 +102\.0 M +224 x 224 +1024 +the paper's$/m);
     terminal = new TextTerminal();
     expect(await run('presets', 'show', 'RN50-quickgelu')).toBe(0);

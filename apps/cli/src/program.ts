@@ -166,7 +166,7 @@ function engineCommands(engines: Command, context: Context, finish: (code: numbe
 
 function presetCommands(presets: Command, context: Context, finish: (code: number) => void): void {
   presets
-    .command('list', { isDefault: true })
+    .command('list')
     .description('list the named models')
     .option('--json', 'print JSON')
     .action(async (options) => finish((await loadPresets()).listPresets(context, options)));

@@ -43,6 +43,8 @@ const LOSS = parseRunSpec({
   name: 'x',
   model: { preset: 'RN50' },
   data: { train: { type: 'shapes' } },
+  batch: { global: BATCH },
+  duration: { steps: 2 },
 }).loss;
 const specs = parameterSpecs(config);
 const running = specs.filter((spec) => spec.running);
