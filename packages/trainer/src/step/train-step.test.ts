@@ -271,13 +271,13 @@ describe.each(ENGINES)('the train step on %s', (name) => {
   describe.each(losses)('with the loss $name', ({ options }) => {
     let whole: Awaited<ReturnType<typeof trainSteps>>;
     beforeAll(async () => {
-      whole = await trainSteps(engine, 1, BATCH, 20, options);
+      whole = await trainSteps(engine, 1, BATCH, 8, options);
     });
 
     it.each(splits)(
-      'on %i ranks with micro-batches of %i gives the weights of one rank and one batch after 20 steps',
+      'on %i ranks with micro-batches of %i gives the weights of one rank and one batch after 8 steps',
       async (worldSize, micro) => {
-        const split = await trainSteps(engine, worldSize, micro, 20, options);
+        const split = await trainSteps(engine, worldSize, micro, 8, options);
         expectAllClose(split.losses, whole.losses, { rtol: 1e-4, atol: 1e-5 });
         expect(relativeDifference(whole.parameters, split.parameters)).toBeLessThan(1e-5);
       },
