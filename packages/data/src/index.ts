@@ -11,6 +11,7 @@ export type { Augmentation, CaptionOptions, ClassSet, Dataset, ReadOptions, Samp
 export { type EvaluationSamples, type EvaluationSamplesOptions, loadEvaluation } from './evaluation-samples.js';
 export { encodePng } from './image/encode-png.js';
 export { CLIP_PIXEL_STATISTICS, normalizePixels, type PixelStatistics } from './image/normalize.js';
+export { isFile } from './is-file.js';
 export { type OpenDatasetOptions, openDataset } from './open-dataset.js';
 export { type DatasetSummary, type InspectOptions, inspectDataset } from './pack/inspect-dataset.js';
 export { loadPackRecipe, type PackRecipe, type PackRecipeOptions, packRecipe } from './pack/pack-recipe.js';

@@ -1,9 +1,9 @@
-import { stat } from 'node:fs/promises';
 import { type Cancellable, type DataSource, fieldError, type LogLevel } from '@clipyard/contracts';
 import { expandBraces } from './brace-expansion.js';
 import { CsvDataset } from './csv-dataset.js';
 import { missingFile, resolveDataPath } from './data-path.js';
 import type { Augmentation, Dataset } from './dataset.js';
+import { isFile } from './is-file.js';
 import { ShapesDataset } from './shapes/shapes-dataset.js';
 import { SyntheticDataset } from './synthetic-dataset.js';
 import { WebDataset } from './webdataset/webdataset.js';
@@ -81,16 +81,6 @@ async function findFiles(urls: readonly string[], field: string, { dataDir, sign
     }
   }
   return files;
-}
-
-async function isFile(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isFile();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
-    throw error;
-  }
 }
 
 function notEmpty<T extends Dataset>(dataset: T, field: string, urls: readonly string[], remedy: string): T {

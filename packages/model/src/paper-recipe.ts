@@ -24,7 +24,7 @@ const EPOCHS = 32;
 const EPOCHS_AT_336 = 1;
 
 /**
- * What the paper (arXiv 2103.00020, tables 18 to 20) trained a preset with; undefined for models that are not the paper's.
+ * What the paper (arXiv 2103.00020, tables 18 to 20, written from memory and not compared with it) trained a preset with; undefined for models that are not the paper's.
  * Takes the name with or without `-quickgelu`.
  */
 export function paperRecipe(preset: string): PaperRecipe | undefined {

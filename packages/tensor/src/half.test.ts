@@ -1,14 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import {
-  fromBfloat16,
-  fromFloat16,
-  narrowToBfloat16,
-  narrowToFloat16,
-  toBfloat16,
-  toFloat16,
-  widenFromBfloat16,
-  widenFromFloat16,
-} from './half.js';
+import { fromBfloat16, fromFloat16, narrowToBfloat16, narrowToFloat16, toBfloat16, toFloat16 } from './half.js';
 import { CounterRandom } from './random.js';
 
 const allPatterns = Uint16Array.from({ length: 65536 }, (_, i) => i);
@@ -38,21 +29,6 @@ describe.each([
       if (Math.fround(quarter) === quarter) expect(to(quarter)).toBe(pattern);
     }
   });
-
-  it('rounds stochastically to a neighbour, right on average', () => {
-    const random = new CounterRandom(1);
-    for (const value of [1.001, -0.3, 3e-6, 100.37]) {
-      const low = from(to(value, 0));
-      let sum = 0;
-      for (let i = 0; i < 20_000; i++) {
-        const rounded = from(to(value, random.uint32At(i)));
-        expect(rounded === low || Math.abs(to(rounded) - to(low)) === 1).toBe(true);
-        sum += rounded;
-      }
-      const spacing = Math.abs(from(to(low) + 1) - low);
-      expect(Math.abs(sum / 20_000 - Math.fround(value))).toBeLessThan(0.02 * spacing);
-    }
-  });
 });
 
 describe('known values', () => {
@@ -74,13 +50,7 @@ describe('known values', () => {
   it('convert arrays as they convert numbers', () => {
     const source = new CounterRandom(4).fillNormal(new Float32Array(257));
     const target = new Uint16Array(257);
-    const back = new Float32Array(257);
-    widenFromBfloat16(narrowToBfloat16(source, target), back);
-    expect([...back]).toEqual(Array.from(source, (x) => fromBfloat16(toBfloat16(x))));
-    widenFromFloat16(narrowToFloat16(source, target), back);
-    expect([...back]).toEqual(Array.from(source, (x) => fromFloat16(toFloat16(x))));
-    const random = new CounterRandom(5);
-    narrowToBfloat16(source, target, { random, offset: 9 });
-    expect(target[2]).toBe(toBfloat16(source[2]!, random.uint32At(11)));
+    expect([...narrowToBfloat16(source, target)]).toEqual(Array.from(source, (x) => toBfloat16(x)));
+    expect([...narrowToFloat16(source, target)]).toEqual(Array.from(source, (x) => toFloat16(x)));
   });
 });

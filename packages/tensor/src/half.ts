@@ -1,37 +1,27 @@
 import assert from 'node:assert';
-import type { CounterRandom } from './random.js';
 
 /**
  * Conversions between float32 and the 16-bit formats bf16 and fp16 (IEEE 754 binary16), as bit patterns in Uint16Array.
- * Rounding is to nearest, ties to even, or stochastic: up with a probability equal to the discarded fraction, so that
- * the expectation is the exact value (Gupta et al., arXiv 1502.02551).
+ * Rounding is to nearest, ties to even; `stochastic-rounding.ts` has the other.
  */
-export interface HalfOptions {
-  /** Rounds stochastically with these numbers; unset: to nearest even. */
-  readonly random?: CounterRandom;
-  /** Index in the stream of the first element; default 0. */
-  readonly offset?: number;
-}
-
 const floats = new Float32Array(1);
 const bits = new Uint32Array(floats.buffer);
 
-/** Drops the lowest `shift` (1 to 31) bits of `value`; `random` is 32 random bits, or undefined for nearest even. */
-function roundShift(value: number, shift: number, random: number | undefined): number {
+/** Drops the lowest `shift` (1 to 31) bits of `value`. */
+function roundShift(value: number, shift: number): number {
   const quotient = value >>> shift;
   const rest = value - quotient * 2 ** shift;
-  if (random !== undefined) return rest + (random >>> (32 - shift)) >= 2 ** shift ? quotient + 1 : quotient;
   const half = 2 ** (shift - 1);
   return rest > half || (rest === half && quotient % 2 === 1) ? quotient + 1 : quotient;
 }
 
 /** The bf16 bit pattern of `value`; NaN stays a (quiet) NaN. */
-export function toBfloat16(value: number, random?: number): number {
+export function toBfloat16(value: number): number {
   floats[0] = value;
   const pattern = bits[0]!;
   if (Number.isNaN(value)) return (pattern >>> 16) | 0x40;
   if (value === Infinity || value === -Infinity) return pattern >>> 16;
-  return roundShift(pattern, 16, random);
+  return roundShift(pattern, 16);
 }
 
 export function fromBfloat16(pattern: number): number {
@@ -40,7 +30,7 @@ export function fromBfloat16(pattern: number): number {
 }
 
 /** The fp16 bit pattern of `value`; beyond 65,520 it is infinite, NaN stays a (quiet) NaN. */
-export function toFloat16(value: number, random?: number): number {
+export function toFloat16(value: number): number {
   floats[0] = value;
   const pattern = bits[0]!;
   const sign = (pattern >>> 16) & 0x8000;
@@ -49,9 +39,9 @@ export function toFloat16(value: number, random?: number): number {
   if (Number.isNaN(value)) return sign | 0x7e00 | (mantissa >>> 13);
   if (exponent >= 31) return sign | 0x7c00;
   // A carry out of the mantissa moves into the exponent, which is what the format wants, up to infinity.
-  if (exponent > 0) return sign | roundShift((exponent << 23) | mantissa, 13, random);
+  if (exponent > 0) return sign | roundShift((exponent << 23) | mantissa, 13);
   const shift = 14 - exponent;
-  return shift > 31 ? sign : sign | roundShift(mantissa | 0x800000, shift, random);
+  return shift > 31 ? sign : sign | roundShift(mantissa | 0x800000, shift);
 }
 
 export function fromFloat16(pattern: number): number {
@@ -63,37 +53,16 @@ export function fromFloat16(pattern: number): number {
   return sign * (mantissa + 1024) * 2 ** (exponent - 25);
 }
 
-function narrow(
-  convert: (value: number, random?: number) => number,
-  source: Float32Array,
-  target: Uint16Array,
-  { random, offset = 0 }: HalfOptions,
-): Uint16Array {
+function narrow(convert: (value: number) => number, source: Float32Array, target: Uint16Array): Uint16Array {
   assert(source.length === target.length, 'source and target are equally long');
-  for (let i = 0; i < source.length; i++) target[i] = convert(source[i]!, random?.uint32At(offset + i));
+  for (let i = 0; i < source.length; i++) target[i] = convert(source[i]!);
   return target;
 }
 
 /** Converts float32 to bf16 bit patterns and returns `target`. */
-export function narrowToBfloat16(source: Float32Array, target: Uint16Array, options: HalfOptions = {}): Uint16Array {
-  return narrow(toBfloat16, source, target, options);
-}
+export const narrowToBfloat16 = (source: Float32Array, target: Uint16Array): Uint16Array =>
+  narrow(toBfloat16, source, target);
 
 /** Converts float32 to fp16 bit patterns and returns `target`. */
-export function narrowToFloat16(source: Float32Array, target: Uint16Array, options: HalfOptions = {}): Uint16Array {
-  return narrow(toFloat16, source, target, options);
-}
-
-/** Converts bf16 bit patterns to float32, exactly, and returns `target`. */
-export function widenFromBfloat16(source: Uint16Array, target: Float32Array): Float32Array {
-  assert(source.length === target.length, 'source and target are equally long');
-  for (let i = 0; i < source.length; i++) target[i] = fromBfloat16(source[i]!);
-  return target;
-}
-
-/** Converts fp16 bit patterns to float32, exactly, and returns `target`. */
-export function widenFromFloat16(source: Uint16Array, target: Float32Array): Float32Array {
-  assert(source.length === target.length, 'source and target are equally long');
-  for (let i = 0; i < source.length; i++) target[i] = fromFloat16(source[i]!);
-  return target;
-}
+export const narrowToFloat16 = (source: Float32Array, target: Uint16Array): Uint16Array =>
+  narrow(toFloat16, source, target);

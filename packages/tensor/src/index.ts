@@ -2,13 +2,10 @@ export { FLAT_ALIGNMENT, FlatLayout, type FlatTensor, type NamedShape } from './
 export {
   fromBfloat16,
   fromFloat16,
-  type HalfOptions,
   narrowToBfloat16,
   narrowToFloat16,
   toBfloat16,
   toFloat16,
-  widenFromBfloat16,
-  widenFromFloat16,
 } from './half.js';
 export { feistelPermutation } from './permutation.js';
 export { type PhiloxCounter, type PhiloxKey, philox } from './philox.js';

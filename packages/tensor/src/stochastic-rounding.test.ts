@@ -24,6 +24,19 @@ describe.each(['bf16', 'fp16'] as const)('stochastic rounding to %s', (storage) 
     expect(part).toEqual(rounded.slice(70_000, 80_000));
   });
 
+  it('gives one of the two neighbours, right on average', () => {
+    for (const value of [1.001, -0.3, 3e-6, 100.37].map(Math.fround)) {
+      const rounded = new Float32Array(20_000).fill(value);
+      roundStochastically(rounded, storage, new CounterRandom(1), 0);
+      const neighbours = [...new Set(rounded)].sort((a, b) => a - b);
+      expect(neighbours).toHaveLength(2);
+      const [low, high] = neighbours as [number, number];
+      expect(low < value && value < high).toBe(true);
+      const mean = rounded.reduce((sum, x) => sum + x, 0) / rounded.length;
+      expect(Math.abs(mean - value)).toBeLessThan(0.02 * (high - low));
+    }
+  });
+
   it('moves on average where rounding to nearest stands still', () => {
     const step = SPACING[storage] / 20;
     const stochastic = new Float32Array(1024).fill(1);

@@ -72,7 +72,7 @@ async function measure({ preset, global, micro, steps }) {
   const plan = planRun({ batch: { global, micro }, duration: { steps: 1 } }, global, {
     rank: 0,
     worldSize: 1,
-    device: engine.device,
+    cutsShare: engine.device === 'cpu',
   });
   const stepper = await TrainStep.create(
     { engine: noting, group: createGroup([], { rank: 0, worldSize: 1 }), state },

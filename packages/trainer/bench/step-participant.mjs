@@ -28,7 +28,7 @@ state.logitScale = LOGIT_SCALE;
 const plan = planRun({ batch: { global: batch, ...(micro < batch && { micro }) }, duration: { steps: 1 } }, batch, {
   rank: 0,
   worldSize: 1,
-  device: engine.device,
+  cutsShare: engine.device === 'cpu',
 });
 const compiling = performance.now();
 const stepper = await TrainStep.create(

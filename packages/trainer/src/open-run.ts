@@ -3,6 +3,7 @@ import { type BadSample, BatchLoader, CLIP_PIXEL_STATISTICS, type Dataset, openD
 import {
   checkModel,
   configForLoss,
+  isResNet,
   type ModelConfig,
   type ParameterSpec,
   parameterLayout,
@@ -82,7 +83,11 @@ export async function openRun(
     NEVER,
   );
   await checkSameTokenizer(group, tokenizer, NEVER);
-  const plan = planRun(spec, trainData.size, { rank: start.rank, worldSize: start.worldSize, device: engine.device });
+  const plan = planRun(spec, trainData.size, {
+    rank: start.rank,
+    worldSize: start.worldSize,
+    cutsShare: engine.device === 'cpu' && !isResNet(config.vision_cfg),
+  });
 
   const { emaDecay, momentDtype } = spec.optimizer;
   const averages = emaDecay !== null;

@@ -1,9 +1,8 @@
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Cancellable, type DataSource, fieldError, parseRunSpec } from '@clipyard/contracts';
-import { openDataset } from '@clipyard/data';
+import { isFile, openDataset } from '@clipyard/data';
 import type { Context } from '../context.js';
 import { readSpecFile } from '../spec-file.js';
 import { dataSourceOf, nameInSpec } from './data-source.js';
@@ -80,15 +79,5 @@ async function* readLines(files: readonly string[], { limit, signal }: CaptionSo
     } finally {
       lines.close();
     }
-  }
-}
-
-async function isFile(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isFile();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
-    throw error;
   }
 }

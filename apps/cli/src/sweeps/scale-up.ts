@@ -1,31 +1,12 @@
 import { parseRunSpec, type RunSpec, type RunSpecInput, type Sweep, type Trial } from '@clipyard/contracts';
-import { parameterSpecs, resolveModelConfig } from '@clipyard/model';
+import { isResNet, paperRecipe, parameterSpecs, resolveModelConfig } from '@clipyard/model';
 import { formatNumber } from '../output/format.js';
-
-/**
- * Learning rates of CLIP (Radford et al., arXiv 2103.00020, tables 19 and 20), trained from scratch. ViT-L-14-336 is
- * ViT-L-14, trained on at a higher resolution.
- */
-export const PAPER_RATES: Readonly<Record<string, number>> = {
-  RN50: 5e-4,
-  RN101: 5e-4,
-  RN50x4: 5e-4,
-  RN50x16: 4e-4,
-  RN50x64: 3.6e-4,
-  'ViT-B-32': 5e-4,
-  'ViT-B-16': 5e-4,
-  'ViT-L-14': 4e-4,
-  'ViT-L-14-336': 4e-4,
-};
 
 /** Learning rate ∝ parameters^-0.2: the least-squares fit of the eight rates above, for models that are not among them. */
 export const RATE_EXPONENT = -0.2;
 
-/** β2 and ε by the kind of picture tower (table 18). */
-const MOMENTS = {
-  'residual network': { beta2: 0.999, eps: 1e-8 },
-  transformer: { beta2: 0.98, eps: 1e-6 },
-} as const;
+/** A model of the paper for each kind of picture tower, whose β2 and ε are those of all of the kind (table 18). */
+const OF_KIND = { 'residual network': 'RN50', transformer: 'ViT-B-32' } as const;
 
 export interface ScaleUp {
   readonly preset: string;
@@ -64,10 +45,10 @@ export function scaleUp(sweep: Sweep, trial: Trial, from: RunSpec, to: ScaleUp):
 
   const [before, after] = [towerOf(from.model), towerOf(target)];
   if (before !== after) {
-    const { beta2, eps } = MOMENTS[after];
+    const { betas, eps } = paperRecipe(OF_KIND[after])!.optimizer;
     const isSearched = (path: string) => Object.hasOwn(trial.values, path);
-    if (!isSearched('optimizer.betas')) spec.optimizer.betas = [from.optimizer.betas[0], beta2];
-    if (!isSearched('optimizer.eps')) spec.optimizer.eps = eps;
+    if (!isSearched('optimizer.betas')) spec.optimizer.betas = [from.optimizer.betas[0], betas![1]];
+    if (!isSearched('optimizer.eps')) spec.optimizer.eps = eps!;
     rules.push(`optimizer.betas, optimizer.eps: table 18's of a ${after}, unless they were searched`);
   }
   if (to.batch !== undefined) {
@@ -89,9 +70,15 @@ type Model = Pick<RunSpec['model'], 'preset' | 'config'>;
 const nameOf = ({ preset }: Model): string => preset ?? 'its own config';
 const paperName = ({ preset = '' }: Model): string => preset.replace(/-quickgelu$/, '');
 
+/** The paper's rate for training from scratch; undefined for models that are not the paper's. */
+export function paperRate(model: Model): number | undefined {
+  // ViT-L-14-336 is ViT-L-14, trained on at a higher resolution.
+  return paperRecipe(paperName(model).replace(/-336$/, ''))?.optimizer.lr;
+}
+
 /** The learning rate of a model over that of another; never more than 1. */
 export function rateFactor(from: Model, to: Model): { factor: number; why: string } {
-  const [before, after] = [PAPER_RATES[paperName(from)], PAPER_RATES[paperName(to)]];
+  const [before, after] = [paperRate(from), paperRate(to)];
   if (before !== undefined && after !== undefined) {
     const why = `tables 19 and 20 have ${before} for ${paperName(from)} and ${after} for ${paperName(to)}`;
     return { factor: Math.min(1, after / before), why };
@@ -109,7 +96,7 @@ function parametersOf(model: Model): number {
   return specs.reduce((total, { shape }) => total + shape.reduce((a, b) => a * b, 1), 0);
 }
 
-function towerOf(model: Model): keyof typeof MOMENTS {
-  const vision = resolveModelConfig(model as RunSpec['model']).vision_cfg as { readonly layers: unknown };
-  return Array.isArray(vision.layers) ? 'residual network' : 'transformer';
+function towerOf(model: Model): keyof typeof OF_KIND {
+  const { vision_cfg: vision } = resolveModelConfig(model as RunSpec['model']);
+  return isResNet(vision) ? 'residual network' : 'transformer';
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseRunSpec, parseSweepSpec, type RunSpecInput, type Sweep, type Trial } from '@clipyard/contracts';
 import { describe, expect, it } from 'vitest';
-import { PAPER_RATES, RATE_EXPONENT, rateFactor, scaleUp } from './scale-up.js';
+import { paperRate, RATE_EXPONENT, rateFactor, scaleUp } from './scale-up.js';
 import { csvLines, parallelCoordinates } from './sweep-export.js';
 import { readSweepFile } from './sweep-file.js';
 import { sweepLines, sweepListLines } from './sweep-tables.js';
@@ -159,7 +159,9 @@ describe('scale-up', () => {
       'ViT-B-16': 149.6,
       'ViT-L-14': 427.6,
     };
-    const points = Object.entries(sizes).map(([name, size]) => [Math.log(size), Math.log(PAPER_RATES[name]!)] as const);
+    const points = Object.entries(sizes).map(
+      ([name, size]) => [Math.log(size), Math.log(paperRate({ preset: name })!)] as const,
+    );
     const mean = (at: 0 | 1) => points.reduce((total, point) => total + point[at], 0) / points.length;
     const [x, y] = [mean(0), mean(1)];
     const slope =

@@ -3,7 +3,8 @@ import type { Specs, TensorFunction } from '../engine.js';
 import { installGradients } from '../gradients.js';
 import { record } from '../graph/recorder.js';
 import { simplify } from '../graph/simplify.js';
-import { type LoweringOptions, lowerToOnnx, OpenBatchError } from './lower.js';
+import { lowerToOnnx } from './lower.js';
+import { type LoweringOptions, OpenBatchError } from './lowered-program.js';
 
 export interface OnnxExportOptions {
   readonly name: string;

@@ -1,6 +1,5 @@
 import assert from 'node:assert';
 import type { Duration, RunSpec } from '@clipyard/contracts';
-import type { Engine } from '@clipyard/engine';
 
 /** How a run's batches fall to the ranks. The global batch never depends on the world size; the rest follows from it. */
 export interface RunPlan {
@@ -22,21 +21,26 @@ export interface RunPlan {
 /** Samples that a CPU encodes at once where memory is not short: the activations of more leave its caches. */
 const CACHED_MICRO_BATCH = { least: 16, most: 64 };
 
-/** `device`: of the engine; a GPU takes the whole share at once unless the spec says otherwise. */
+export interface PlanOptions {
+  readonly rank: number;
+  readonly worldSize: number;
+  /**
+   * Whether a share may be cut into micro-batches where the spec names none: on a CPU, and not where batch norm makes them
+   * part of the arithmetic.
+   */
+  readonly cutsShare: boolean;
+}
+
 export function planRun(
   spec: Pick<RunSpec, 'batch' | 'duration'>,
   trainSamples: number,
-  { rank, worldSize, device }: { rank: number; worldSize: number; device: Engine['device'] },
+  { rank, worldSize, cutsShare }: PlanOptions,
 ): RunPlan {
   const { global: globalBatch, micro } = spec.batch;
   assert(globalBatch % worldSize === 0, 'the scheduler chose a world size that divides the global batch');
   const localBatch = globalBatch / worldSize;
-  const microBatch =
-    micro !== undefined
-      ? largestDivisor(localBatch, micro)
-      : device === 'gpu'
-        ? localBatch
-        : cachedMicroBatch(localBatch);
+  const unasked = cutsShare ? cachedMicroBatch(localBatch) : localBatch;
+  const microBatch = micro === undefined ? unasked : largestDivisor(localBatch, micro);
   return {
     globalBatch,
     worldSize,

@@ -63,7 +63,7 @@ async function trainSteps(engine: Engine, worldSize: number, micro: number, pict
         layout.view(state.parameters, name).set(formulaValues(name, layout.size(name), scale, offset));
       for (const { name } of running) state.view(name).fill(name.endsWith('_var') ? 1 : 0);
       const batch = { batch: { global: BATCH, micro }, duration: { steps: 2 } };
-      const planned = planRun(batch, 1000, { rank, worldSize, device: engine.device });
+      const planned = planRun(batch, 1000, { rank, worldSize, cutsShare: false });
       const plan = { ...planned, keepsTapes: keepsTapes ?? planned.keepsTapes };
       const stepper = await TrainStep.create(
         { engine, group, state },
