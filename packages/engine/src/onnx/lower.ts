@@ -296,8 +296,10 @@ class Lowering {
     };
   }
 
+  /** A name that neither an input nor an output has. */
   private fresh(): string {
-    return `v${this.counter++}`;
+    const name = `v${this.counter++}`;
+    return this.graph.inputs.has(name) || this.graph.outputs.has(name) ? this.fresh() : name;
   }
 
   private initializer(name: string, dims: readonly number[], dataType: number, data: ArrayBufferView): void {
