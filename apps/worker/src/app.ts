@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { createNodeControl } from '@clipyard/control';
 import { openDatabase } from '@clipyard/db';
 import { MessageBus } from '@clipyard/queue';
-import { type Lifecycle, type Logger, retry } from '@clipyard/runtime';
+import { type Lifecycle, type Logger, retry, withLargePages } from '@clipyard/runtime';
 import { Agent } from './agent.js';
 import { enginesOf } from './built-engines.js';
 import type { Config } from './config.js';
@@ -49,7 +49,7 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
     },
     process: {
       script: fileURLToPath(new URL('./rank-main.js', import.meta.url)),
-      environment: config.rankEnvironment,
+      environment: withLargePages(config.rankEnvironment),
       stopGraceMs: STOP_GRACE_MS,
       saveGraceMs: SAVE_GRACE_MS,
       killGraceMs: KILL_GRACE_MS,

@@ -3,6 +3,7 @@ export { systemClock } from './clock.js';
 export { type Deferred, deferred } from './deferred.js';
 export { freePort } from './free-port.js';
 export { newId } from './ids.js';
+export { withLargePages } from './large-pages.js';
 export { Lifecycle } from './lifecycle.js';
 export { type CreateLoggerOptions, createLogger, type Logger, redactUrl } from './logger.js';
 export { type RetryOptions, retry } from './retry.js';

@@ -20,6 +20,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { findTensorFlow } from '@clipyard/engine';
 import { resolveModelConfig } from '@clipyard/model';
+import { withLargePages } from '@clipyard/runtime';
 import { BenchSide, checkLosses, median } from '@clipyard/testkit';
 
 const { values: flags } = parseArgs({
@@ -91,11 +92,16 @@ const TFJS_NODE = 'tfjs-node';
 /** Ours and those that take turns with it, by groups, as functions that start them. */
 function groupsOf({ model, batch, micro, threads, warmup, compiled, apart }) {
   const common = { model, batch, micro, threads, warmup, adamw: ADAMW };
-  const node = (name, file, options, env) => () =>
-    new BenchSide(name, process.execPath, [script(file), JSON.stringify({ ...common, ...options })], { env });
+  // All sides with the same, PyTorch too, so that the ratio is of what they do themselves.
+  const environment = withLargePages(process.env);
+  const node =
+    (name, file, options, env = environment) =>
+    () =>
+      new BenchSide(name, process.execPath, [script(file), JSON.stringify({ ...common, ...options })], { env });
   const torch = (name, compile) => () =>
     new BenchSide(name, python, ['torch_step.py', JSON.stringify({ ...common, prune: true, compile })], {
       cwd: reference,
+      env: environment,
     });
 
   const ours = node(OURS, 'step-participant', { engine: 'onnxruntime' });
@@ -105,7 +111,7 @@ function groupsOf({ model, batch, micro, threads, warmup, compiled, apart }) {
   const onTensorFlow = [];
   if (tensorflow !== undefined) {
     const { bindingPath } = tensorflow;
-    const env = { ...process.env, TF_NUM_INTRAOP_THREADS: String(threads), TF_CPP_MIN_LOG_LEVEL: '2' };
+    const env = { ...environment, TF_NUM_INTRAOP_THREADS: String(threads), TF_CPP_MIN_LOG_LEVEL: '2' };
     onTensorFlow.push(node(OURS_ON_TENSORFLOW, 'step-participant', { engine: 'tensorflow', enginesDir }));
     onTensorFlow.push(node(TFJS_NODE, 'tfjs-node-participant', { bindingPath }, env));
   }
