@@ -54,8 +54,10 @@ export {
   type TaskResult,
   type WorkerToRank,
 } from './rank-protocol.js';
+export { CORRUPTION_TYPES, type CorruptionType } from './run-spec/corruptions.js';
 export { type DataSource, dataSourceSchema } from './run-spec/data-source.js';
 export type { Duration } from './run-spec/duration.js';
+export { evaluationSections } from './run-spec/evaluate-spec.js';
 export type { EvaluationTask } from './run-spec/evaluation.js';
 export { parseRunSpec, type RunSpec, type RunSpecInput, runSpecSchema, worldSizes } from './run-spec/run-spec.js';
 export {

@@ -185,4 +185,9 @@ export const METRICS = {
     'Recall at 1, 0 to 1 (also r5, r10), of captions, each of which looks for one of its own pictures',
   'eval/retrieval/text_to_image/mean_rank': 'Mean rank of the first own picture, from 1',
   'eval/retrieval/text_to_image/median_rank': 'Median of these ranks',
+  'eval/zeroshot/corrupted/top1':
+    'With `evaluate.corruptions`: mean of the accuracies on corrupted pictures, over types and severities. Of retrieval `corrupted/image_to_text/r1` and `corrupted/text_to_image/r1`, here and below',
+  'eval/zeroshot/corrupted/top1_relative': 'What part of the accuracy on the pictures as they are that is',
+  'eval/zeroshot/corrupted/jpeg/top1':
+    'Mean over severities of one type (also each other type of `evaluate.corruptions`)',
 } as const;

@@ -11,6 +11,7 @@ const PURPOSES = {
   crop: 4,
   shapeAttributes: 5,
   syntheticSample: 6,
+  corruption: 7,
 } as const;
 export type RandomPurpose = keyof typeof PURPOSES;
 

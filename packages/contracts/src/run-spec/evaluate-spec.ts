@@ -1,4 +1,5 @@
 import { fieldError } from '../errors.js';
+import type { RunSpec } from './run-spec.js';
 
 /**
  * A run spec of type `evaluate` as written, with what it has no use for filled in: it trains nothing, so `batch` and
@@ -32,6 +33,31 @@ function withTrainingData(data: Record<string, unknown>, evaluate: unknown): Rec
     });
   }
   return { ...data, train: data.eval };
+}
+
+/** What an evaluation of a run's weights takes from the spec of the run. */
+export function evaluationSections(
+  run: RunSpec,
+): Pick<RunSpec, 'model' | 'data' | 'loss' | 'precision' | 'evaluate' | 'resources' | 'restarts' | 'seed'> {
+  const { model, data, loss, evaluate, resources, restarts, seed } = run;
+  return {
+    model,
+    data,
+    loss: withoutTeacher(loss),
+    // A run evaluates in fp32, whatever it trains in.
+    precision: { compute: 'fp32', textWeights: 'fp32', wire: 'fp32' },
+    evaluate: { ...evaluate, everySteps: null, mode: 'inline' },
+    resources,
+    restarts,
+    seed,
+  };
+}
+
+/** A teacher has nothing to say to an evaluation, and its checkpoint may be gone. */
+function withoutTeacher(loss: RunSpec['loss']): RunSpec['loss'] {
+  if (loss.type !== 'clip') return loss;
+  const { distill: _, ...own } = loss;
+  return own;
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

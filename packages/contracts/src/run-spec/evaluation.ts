@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { corruptionsSchema } from './corruptions.js';
 import { dataSourceSchema } from './data-source.js';
 import { positive } from './numbers.js';
 
@@ -86,7 +87,14 @@ export type EvaluationTask = z.infer<typeof evaluationTaskSchema>;
 export const evaluateSchema = z
   .strictObject({
     everySteps: positive.nullable().default(null).describe('Steps between evaluations; null: only at the end'),
+    mode: z
+      .enum(['inline', 'separate'])
+      .default('inline')
+      .describe(
+        '`inline`: the ranks evaluate, and training waits. `separate`: training goes on; the run writes a checkpoint at that step, which is kept until a job of type `evaluate`, queued with it, has measured it on slots that are free. Its figures become those of the run at that step',
+      ),
     tasks: z.array(evaluationTaskSchema).max(16).default([]).describe('What to measure on data.eval'),
+    corruptions: corruptionsSchema,
   })
   .prefault({})
   .describe('Evaluation during and after training');

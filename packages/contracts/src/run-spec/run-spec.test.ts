@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { ClipyardError, type FieldProblem } from '../errors.js';
+import { CORRUPTION_TYPES } from './corruptions.js';
 import { parseRunSpec, worldSizes } from './run-spec.js';
 
 const SPEC = {
@@ -77,6 +78,21 @@ it('of type evaluate wants weights and a task, and nothing that only training ne
     'evaluate.tasks[1].train',
   );
   expect(fieldOf({ type: 'train' })).toBeDefined();
+  expect(fieldOf({ evaluate: { mode: 'separate', tasks: [{ type: 'zeroshot' }] } })).toBe('evaluate.mode');
+  expect(fieldOf({ precision: { compute: 'bf16' } })).toBeUndefined();
+  expect(fieldOf({ precision: { textWeights: 'bf16' } })).toBe('precision.textWeights');
+});
+
+it('refuses corruptions that nothing is measured on, or named twice', () => {
+  const data = { train: { type: 'shapes' }, eval: { type: 'shapes' } };
+  const problems = (types: string[], task: string) =>
+    problemsOf({ data, evaluate: { tasks: [{ type: task }], corruptions: { types } } });
+  expect(problems(['jpeg'], 'zeroshot')).toEqual([]);
+  expect(problems(['jpeg'], 'few-shot')).toMatchObject([{ path: 'evaluate.corruptions' }]);
+  expect(problems(['jpeg', 'jpeg'], 'zeroshot')).toMatchObject([{ path: 'evaluate.corruptions.types' }]);
+  expect(problems(['fog'], 'zeroshot')).toMatchObject([{ path: 'evaluate.corruptions.types[0]', value: 'fog' }]);
+  const all = parseRunSpec({ ...SPEC, data, evaluate: { tasks: [{ type: 'retrieval' }], corruptions: {} } });
+  expect(all.evaluate.corruptions).toMatchObject({ types: CORRUPTION_TYPES, severities: [1, 2, 3, 4, 5] });
 });
 
 it('refuses the character NUL, which the database cannot store', () => {

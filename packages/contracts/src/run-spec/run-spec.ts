@@ -179,6 +179,15 @@ function checkAcrossFields(spec: RunSpec): void {
     });
   }
   refuseTasksOfOneName(spec.evaluate.tasks);
+  const { corruptions, tasks } = spec.evaluate;
+  if (corruptions !== undefined && !tasks.some((task) => task.type === 'zeroshot' || task.type === 'retrieval')) {
+    throw fieldError('spec_invalid', {
+      path: 'evaluate.corruptions',
+      message: 'has no task of type `zeroshot` or `retrieval` to measure on corrupted pictures',
+      value: corruptions,
+      remedy: 'Name such a task, or leave it out.',
+    });
+  }
   if (spec.loss.maskDuplicates === 'image' && spec.data.augment !== 'none') {
     throw fieldError('spec_invalid', {
       path: 'loss.maskDuplicates',
@@ -197,7 +206,7 @@ function checkAcrossFields(spec: RunSpec): void {
 }
 
 /** What an evaluation needs to have something to measure. */
-function checkEvaluation({ model, evaluate }: RunSpec): void {
+function checkEvaluation({ model, evaluate, precision }: RunSpec): void {
   if (model.init === undefined) {
     throw fieldError('spec_invalid', {
       path: 'model.init',
@@ -211,6 +220,23 @@ function checkEvaluation({ model, evaluate }: RunSpec): void {
       message: 'is empty, so there is nothing to evaluate',
       value: [],
       remedy: 'Name a task, such as `{ type: zeroshot }` or `{ type: retrieval }`.',
+    });
+  }
+  if (precision.textWeights !== 'fp32') {
+    throw fieldError('spec_invalid', {
+      path: 'precision.textWeights',
+      message: `is \`${precision.textWeights}\`, a format of weights between steps, but this job trains nothing`,
+      value: precision.textWeights,
+      remedy:
+        'Leave it out: weights are measured as the checkpoint holds them. `precision.compute` rounds what is multiplied.',
+    });
+  }
+  if (evaluate.mode === 'separate') {
+    throw fieldError('spec_invalid', {
+      path: 'evaluate.mode',
+      message: 'is `separate`, but this job trains nothing that an evaluation could be separate from',
+      value: evaluate.mode,
+      remedy: 'Leave it out.',
     });
   }
 }
