@@ -78,12 +78,19 @@ async function evaluateSource(
           owned: true,
         }),
       },
-      { config, tasks: spec.evaluate.tasks, evalSamples: spec.data.evalSamples, seed: spec.seed },
+      {
+        config,
+        tasks: spec.evaluate.tasks,
+        corruptions: spec.evaluate.corruptions,
+        compute: spec.precision.compute,
+        evalSamples: spec.data.evalSamples,
+        seed: spec.seed,
+      },
     );
     try {
       report({ type: 'state', state: 'evaluating' });
       const found = await evaluator.run(true, signal);
-      if (group.rank === 0) report({ type: 'evaluation', step: start.init?.step ?? 0, final: true, ...found });
+      if (group.rank === 0) report({ type: 'evaluation', step: source.step ?? 0, final: true, ...found });
       await group.barrier({ signal });
     } finally {
       await evaluator.dispose();

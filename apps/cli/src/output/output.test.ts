@@ -2,6 +2,7 @@ import { PassThrough } from 'node:stream';
 import { ClipyardError, fieldError } from '@clipyard/contracts';
 import { expect, it } from 'vitest';
 import { errorText } from './error-text.js';
+import { evaluationLines } from './evaluation-lines.js';
 import { formatAge, formatBytes, formatClock, formatDuration, formatNumber } from './format.js';
 import { formatPairs, formatTable } from './table.js';
 import { processTerminal } from './terminal.js';
@@ -76,4 +77,32 @@ it('writes no status where no line can be updated', () => {
   terminal.status('x');
   terminal.out('y');
   expect(String(stream.read())).toBe('y\n');
+});
+
+it('shows the figures of an evaluation, those of corrupted pictures by type and severity', () => {
+  const corrupted = [
+    { type: 'jpeg', severity: 1, values: { top1: 0.5 } },
+    { type: 'jpeg', severity: 5, values: { top1: 0.25 } },
+  ];
+  const values = {
+    top1: 0.75,
+    'corrupted/top1': 0.375,
+    'corrupted/top1_relative': 0.5,
+    'corrupted/jpeg/top1': 0.375,
+    'corrupted/image_to_text/r1': 0.1,
+  };
+  const result = { task: 'zeroshot', type: 'zeroshot', values, details: { corrupted } };
+  const evaluation = { id: '1', jobId: 'j', epoch: 1, step: 8, final: true, values: {}, results: [result], at: '' };
+  expect(evaluationLines(evaluation)).toEqual([
+    'evaluation of the weights after step 8:',
+    'TASK      FIGURE                      VALUE',
+    'zeroshot  top1                        75.0%',
+    'zeroshot  corrupted/top1              37.5%',
+    'zeroshot  corrupted/top1_relative     50.0%',
+    'zeroshot  corrupted/image_to_text/r1  10.0%',
+    '',
+    'zeroshot, top1 of corrupted pictures:',
+    'CORRUPTION  SEVERITY 1  SEVERITY 5   MEAN',
+    'jpeg             50.0%       25.0%  37.5%',
+  ]);
 });

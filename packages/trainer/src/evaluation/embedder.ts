@@ -1,5 +1,5 @@
 import { CLIP_PIXEL_STATISTICS, normalizePixels } from '@clipyard/data';
-import type { Engine, Program } from '@clipyard/engine';
+import type { ComputePrecision, Engine, Program } from '@clipyard/engine';
 import { featureWidth, type ModelConfig, pooledRows, type Tokenizer } from '@clipyard/model';
 import { compileImageFeatures, compileTower } from '../step/tower-programs.js';
 import type { TrainState } from '../step/train-state.js';
@@ -26,9 +26,13 @@ export class Embedder {
     private readonly programs: { readonly image: Program; readonly text: Program },
   ) {}
 
-  /** `features`: give those of pictures from before the projection too. */
-  static async create(deps: EmbedderDeps, config: ModelConfig, features = false): Promise<Embedder> {
-    const options = { config, parameters: deps.weights.specs, samples: EVALUATION_BATCH };
+  /** `features`: give those of pictures from before the projection too. `compute`: what operands are rounded to. */
+  static async create(
+    deps: EmbedderDeps,
+    config: ModelConfig,
+    { features = false, compute = 'fp32' }: { features?: boolean; compute?: ComputePrecision } = {},
+  ): Promise<Embedder> {
+    const options = { config, parameters: deps.weights.specs, samples: EVALUATION_BATCH, compute };
     const image = features
       ? await compileImageFeatures(deps.engine, options)
       : await compileTower(deps.engine, 'image', options);

@@ -1,7 +1,13 @@
-import type { DataSource, EvaluationTask } from '@clipyard/contracts';
+import type { CorruptionType, DataSource, EvaluationTask } from '@clipyard/contracts';
 import { type Dataset, openDataset } from '@clipyard/data';
-import { type Engine, openEngine } from '@clipyard/engine';
-import { buildWordTokenizer, parameterLayout, parameterSpecs, parseModelConfig } from '@clipyard/model';
+import { type ComputePrecision, type Engine, openEngine } from '@clipyard/engine';
+import {
+  buildWordTokenizer,
+  type ModelConfig,
+  parameterLayout,
+  parameterSpecs,
+  parseModelConfig,
+} from '@clipyard/model';
 import { referenceGroups } from '@clipyard/testkit';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { TrainState } from '../step/train-state.js';
@@ -15,7 +21,11 @@ const CONFIG = parseModelConfig({
   vision_cfg: { image_size: 16, layers: 1, width: 16, patch_size: 8, head_width: 8 },
   text_cfg: { context_length: 16, vocab_size: 96, width: 16, heads: 2, layers: 1 },
 });
-const SPECS = parameterSpecs(CONFIG, 0.07);
+const RESNET = parseModelConfig({
+  embed_dim: 16,
+  vision_cfg: { image_size: 32, layers: [1, 1, 1, 1], width: 8, head_width: 64, patch_size: null },
+  text_cfg: { context_length: 16, vocab_size: 96, width: 16, heads: 2, layers: 1 },
+});
 const PLACES = { dataDir: '.', cacheDir: '.', imageSize: 16 };
 const SIGNAL = new AbortController().signal;
 
@@ -37,18 +47,25 @@ describe('an evaluation', () => {
       on = dataset,
       evalSamples = 600,
       trainData,
+      corruptions,
+      config = CONFIG,
+      compute,
     }: {
       worldSize?: number;
       collapsed?: boolean;
       on?: Dataset;
       evalSamples?: number;
       trainData?: Dataset;
+      corruptions?: { types: CorruptionType[]; severities: number[] };
+      config?: ModelConfig;
+      compute?: ComputePrecision;
     } = {},
   ): Promise<EvaluationResult> {
     const tokenizer = await buildWordTokenizer(dataset.captions(), { vocabSize: 96, contextLength: 16 });
+    const specs = parameterSpecs(config, 0.07);
     const results = await Promise.all(
       referenceGroups(worldSize).map(async (group) => {
-        const weights = new TrainState(engine, SPECS, parameterLayout(SPECS), group.rank, worldSize);
+        const weights = new TrainState(engine, specs, parameterLayout(specs), group.rank, worldSize);
         weights.initialize(1);
         if (collapsed)
           for (const name of ['visual.ln_post.weight', 'ln_final.weight']) weights.towerViews[name]!.fill(0);
@@ -65,7 +82,8 @@ describe('an evaluation', () => {
               ? { dataset: await openDataset(source, PLACES), owned: true }
               : trainData && { dataset: trainData, owned: false },
         };
-        const evaluator = await Evaluator.create(deps, { config: CONFIG, tasks, evalSamples, seed: 5 });
+        const options = { config, tasks, corruptions, evalSamples, seed: 5, ...(compute && { compute }) };
+        const evaluator = await Evaluator.create(deps, options);
         const result = await evaluator.run(true, SIGNAL);
         await evaluator.dispose();
         return result;
@@ -101,12 +119,48 @@ describe('an evaluation', () => {
     }
   });
 
+  it('judges corrupted pictures too, the same on several ranks, and sums that up', async () => {
+    const tasks: EvaluationTask[] = [{ type: 'zeroshot' }, { type: 'retrieval' }];
+    const corruptions = { types: ['gaussian_noise', 'jpeg'] as CorruptionType[], severities: [1, 5] };
+    const clean = await evaluate(tasks);
+    const one = await evaluate(tasks, { corruptions });
+    expect(one.values).toMatchObject(clean.values);
+    const corrupted = one.results[0]!.details.corrupted as {
+      type: string;
+      severity: number;
+      values: { top1: number };
+    }[];
+    expect(corrupted.map(({ type, severity }) => [type, severity])).toEqual([
+      ['gaussian_noise', 1],
+      ['gaussian_noise', 5],
+      ['jpeg', 1],
+      ['jpeg', 5],
+    ]);
+    const mean = corrupted.reduce((sum, { values }) => sum + values.top1, 0) / 4;
+    expect(one.values['eval/zeroshot/corrupted/top1']).toBeCloseTo(mean, 12);
+    expect(one.values['eval/zeroshot/corrupted/top1_relative']).toBeCloseTo(
+      mean / clean.values['eval/zeroshot/top1']!,
+      9,
+    );
+    expect(one.values['eval/zeroshot/corrupted/jpeg/top1']).toBe(
+      (corrupted[2]!.values.top1 + corrupted[3]!.values.top1) / 2,
+    );
+    expect(one.values['eval/retrieval/corrupted/image_to_text/r1']).toBeGreaterThan(0);
+    const { values } = await evaluate(tasks, { corruptions, worldSize: 3 });
+    for (const [name, value] of Object.entries(one.values)) expect(values[name], name).toBeCloseTo(value, 6);
+  });
+
   const probe = { type: 'linear-probe', trainSamples: 96, validationFraction: 0.25 } as const;
   const fewShot = { type: 'few-shot', trainSamples: 160, shots: [1, 4], draws: 2, strength: 1 } as const;
 
   /** Drawings of the eight pairs that are held out, as a data set of eight classes in the given order. */
-  async function eightClasses(seed: number, order = (label: number): number => label): Promise<Dataset> {
-    const shapes = await openDataset({ type: 'shapes', samples: 160, seed, split: 'unseen' }, PLACES);
+  async function eightClasses(
+    seed: number,
+    order = (label: number): number => label,
+    imageSize = PLACES.imageSize,
+  ): Promise<Dataset> {
+    const places = { ...PLACES, imageSize };
+    const shapes = await openDataset({ type: 'shapes', samples: 160, seed, split: 'unseen' }, places);
     const names = await Promise.all(
       Array.from({ length: 8 }, async (_, i) => shapes.classes!.names[(await shapes.read(i)).label!]!),
     );
@@ -137,6 +191,29 @@ describe('an evaluation', () => {
     expect(Math.abs(three['eval/linear-probe/top1']! - one['eval/linear-probe/top1']!)).toBeLessThan(2.5 / 160);
     for (const shots of [1, 4])
       expect(three[`eval/few-shot/shots_${shots}`]).toBeCloseTo(one[`eval/few-shot/shots_${shots}`]!, 2);
+  });
+
+  it('fits probes on what a ResNet gives before its projection', async () => {
+    const same = (label: number): number => label;
+    const data = { on: await eightClasses(1, same, 32), trainData: await eightClasses(7, same, 32), config: RESNET };
+    const retrieval: EvaluationTask = { type: 'retrieval' };
+    const found = await evaluate([probe, { ...fewShot, shots: [4], strength: 1e-4 }, retrieval], data);
+    expect(found.values['eval/linear-probe/top1']).toBeGreaterThan(3 / 8);
+    expect(found.values['eval/few-shot/shots_4']).toBeGreaterThan(1 / 8);
+    expect(found.results[0]!.details).toMatchObject({ features: 32 * 8, samples: 160, trainSamples: 96 });
+    // The embeddings that come with the features are those that come alone.
+    const alone = await evaluate([retrieval], data);
+    for (const [name, value] of Object.entries(alone.values)) expect(found.values[name], name).toBeCloseTo(value, 6);
+    const three = (await evaluate([probe], { ...data, worldSize: 3 })).values;
+    expect(three['eval/linear-probe/top1']).toBeCloseTo(found.values['eval/linear-probe/top1']!, 1);
+  });
+
+  it('measures weights in the precision that is asked for', async () => {
+    const confidence = async (compute: ComputePrecision): Promise<number> =>
+      (await evaluate([{ type: 'zeroshot' }], { compute })).samples[0]!.predictions[0]!.probability;
+    const [fp32, bf16] = [await confidence('fp32'), await confidence('bf16')];
+    expect(bf16).not.toBe(fp32);
+    expect(bf16).toBeCloseTo(fp32, 2);
   });
 
   it('learns classes by their names, whatever their numbers', async () => {

@@ -4,9 +4,11 @@ import {
   fieldError,
   type Group,
   type PredictionSample,
+  type RunSpec,
   type TaskResult,
 } from '@clipyard/contracts';
 import type { Dataset } from '@clipyard/data';
+import type { ComputePrecision } from '@clipyard/engine';
 import type { ModelConfig } from '@clipyard/model';
 import type { TrainLog } from '../train-log.js';
 import { embedShare } from './embedded-share.js';
@@ -15,6 +17,7 @@ import { EvaluationShare } from './evaluation-share.js';
 import { shareOf } from './gather-rows.js';
 import { LearningData } from './learning-data.js';
 import { probeData } from './probe/probe-data.js';
+import { robustness } from './robustness.js';
 import { fewShotTask } from './tasks/few-shot-task.js';
 import { linearProbeTask } from './tasks/linear-probe-task.js';
 import { predictSamples } from './tasks/prediction-samples.js';
@@ -39,6 +42,9 @@ export interface EvaluatorDeps extends EmbedderDeps {
 export interface EvaluatorOptions {
   readonly config: ModelConfig;
   readonly tasks: readonly EvaluationTask[];
+  readonly corruptions?: RunSpec['evaluate']['corruptions'];
+  /** Default fp32. */
+  readonly compute?: ComputePrecision;
   readonly evalSamples: number;
   /** Seed of the run. */
   readonly seed: number;
@@ -85,7 +91,8 @@ export class Evaluator {
         if ('classes' in task) for (const label of labels) if (label >= 0) task.classes.indexOf(label);
     });
     const probes = tasks.some((task) => 'learn' in task);
-    const embedder = await Embedder.create(deps, options.config, probes);
+    const { config, compute } = options;
+    const embedder = await Embedder.create(deps, config, { features: probes, ...(compute && { compute }) });
     return new Evaluator(deps, options, embedder, share, learning, tasks);
   }
 
@@ -94,20 +101,31 @@ export class Evaluator {
     const { engine, group, dataset } = deps;
     const embedded = await embedShare(embedder, share, signal);
     const context: TaskContext = { engine, group, embedder, dataset, embedded, seed: this.options.seed, signal };
-    const values: Record<string, number> = {};
     const results: TaskResult[] = [];
+    const judged: { result: number; clean: Values; judge(images: Float32Array): Promise<Values> }[] = [];
     let samples: PredictionSample[] = [];
     for (const prepared of this.tasks) {
       const { task } = prepared;
-      const { values: found, details, classifier } = await this.runTask(prepared, context);
-      const name = task.name ?? task.type;
-      results.push({ task: name, type: task.type, values: found, details });
-      for (const [figure, value] of Object.entries(found)) values[`eval/${name}/${figure}`] = value;
+      const { values, details, classifier, judge } = await this.runTask(prepared, context);
+      if (judge !== undefined) judged.push({ result: results.length, clean: values, judge });
+      results.push({ task: task.name ?? task.type, type: task.type, values, details });
       if (!final || classifier === undefined || group.rank !== 0) continue;
       const scale = Math.exp(deps.weights.logitScale);
       samples = await predictSamples({ share, embedded, classifier, scale, signal });
     }
     this.learning.forget();
+    const { corruptions, seed } = this.options;
+    const robust = corruptions && (await robustness({ embedder, share, corruptions, seed, signal }, judged));
+    robust?.forEach(({ values, bySeverity }, i) => {
+      const { result } = judged[i]!;
+      const { values: clean, details, ...rest } = results[result]!;
+      results[result] = { ...rest, values: { ...clean, ...values }, details: { ...details, corrupted: bySeverity } };
+    });
+    const values = Object.fromEntries(
+      results.flatMap(({ task, values: found }) =>
+        Object.entries(found).map(([figure, value]) => [`eval/${task}/${figure}`, value]),
+      ),
+    );
     return { values, results, samples };
   }
 

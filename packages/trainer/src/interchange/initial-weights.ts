@@ -50,7 +50,9 @@ export async function openReferredWeights(
 ): Promise<WeightSource> {
   const { field, value, checkpoint, dataDir, file } = reference;
   if (value.startsWith('file:'))
-    return await openWeights(resolveDataPath(dataDir, value.slice('file:'.length), field), field);
+    return await openWeights(resolveDataPath(dataDir, value.slice('file:'.length), field), field, {
+      average: file === 'average' && 'if-kept',
+    });
   if (checkpoint === undefined) {
     throw fieldError('not_found', {
       path: field,
@@ -78,6 +80,7 @@ async function checkpointWeights(
   const config = await json(CONFIG_FILE, openClipConfigSchema);
   return {
     where,
+    step: init.step,
     entries,
     metadata,
     modelConfig: config?.model_cfg,

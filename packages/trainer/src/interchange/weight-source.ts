@@ -4,6 +4,8 @@ import type { SafetensorsEntry } from '@clipyard/tensor';
 export interface WeightSource {
   /** Where they come from, for people. */
   readonly where: string;
+  /** Steps that they were trained for; undefined: not known. */
+  readonly step?: number | undefined;
   readonly entries: ReadonlyMap<string, SafetensorsEntry>;
   readonly metadata: Readonly<Record<string, string>>;
   /** `model_cfg` of the open_clip_config.json beside it, as it stands there. */

@@ -12,6 +12,8 @@ import {
   MODEL_FILE,
   manifestSchema,
   parseJson,
+  STATE_FILE,
+  stateSchema,
   TOKENIZER_FILE,
 } from '../checkpoint/checkpoint-format.js';
 import type { WeightSource } from './weight-source.js';
@@ -34,13 +36,13 @@ export const openClipConfigSchema = z.looseObject({
 /**
  * Opens a safetensors file, or a directory that holds one beside an open_clip_config.json: an export of ours, a checkpoint,
  * or what open_clip's hub has. Tensors are read one by one. `average`: a
- * checkpoint's moving average of the weights instead of the weights. `field` is where the path stands in the input. Throws
+ * checkpoint's moving average of the weights instead of the weights, also only if it holds one. `field` is where the path stands in the input. Throws
  * `data_not_found`, `weights_format_unsupported` for PyTorch's pickles, or `checkpoint_damaged`.
  */
 export async function openWeights(
   path: string,
   field: string,
-  { average = false }: { readonly average?: boolean } = {},
+  { average = false }: { readonly average?: boolean | 'if-kept' } = {},
 ): Promise<WeightSource> {
   const info = await statOf(path);
   if (info === undefined) throw missing(field, path, 'there is no such file or directory');
@@ -54,8 +56,11 @@ export async function openWeights(
     const header = parseSafetensorsHeader(await readPart(handle, 0, 8 + readSafetensorsHeaderLength(start)), bytes);
     await verify(directory, basename(file));
     const config = await readJson(join(directory, CONFIG_FILE), openClipConfigSchema);
+    const isCheckpoint = (await statOf(join(directory, MANIFEST_FILE))) !== undefined;
+    const state = isCheckpoint ? await readJson(join(directory, STATE_FILE), stateSchema) : undefined;
     return {
       where: path,
+      step: state?.step,
       entries: header.entries,
       metadata: header.metadata,
       modelConfig: config?.model_cfg,
@@ -82,11 +87,11 @@ function isPickle(file: string, start: Uint8Array): boolean {
   return PICKLE_FILE.test(file) || PICKLE_START.test(Buffer.from(start).toString('hex'));
 }
 
-async function weightsIn(directory: string, field: string, average: boolean): Promise<string> {
+async function weightsIn(directory: string, field: string, average: boolean | 'if-kept'): Promise<string> {
   const names = await readdir(directory);
-  if (average) {
+  if (average !== false) {
     if (names.includes(AVERAGE_FILE)) return join(directory, AVERAGE_FILE);
-    throw missing(field, directory, `holds no average of the weights (${AVERAGE_FILE})`);
+    if (average === true) throw missing(field, directory, `holds no average of the weights (${AVERAGE_FILE})`);
   }
   const known = WEIGHT_FILES.find((name) => names.includes(name));
   const others = names.filter((name) => name.endsWith('.safetensors') && !name.startsWith('optim-'));

@@ -135,7 +135,7 @@ export function towerFunction(
 
 export function compileTower(engine: Engine, which: 'image' | 'text', options: TowerProgramOptions): Promise<Program> {
   const { fn, inputs } = towerFunction(which, options);
-  return engine.compile(fn, inputs, { name: `encode ${which}s` });
+  return engine.compile(fn, inputs, { name: `encode ${which}s`, ...computeOf(options) });
 }
 
 /** Forward of the image tower for probes: `image` [m,D] and, from before the projection, `features` [m,w]. */
@@ -144,7 +144,10 @@ export function compileImageFeatures(engine: Engine, options: TowerProgramOption
     const features = imageFeatures(options.config, inputs, inputs.images!);
     return { image: projectImage(options.config, inputs, features), features };
   };
-  return engine.compile(fn, inputSpecs(options, 'image'), { name: 'encode images with features' });
+  return engine.compile(fn, inputSpecs(options, 'image'), {
+    name: 'encode images with features',
+    ...computeOf(options),
+  });
 }
 
 /**

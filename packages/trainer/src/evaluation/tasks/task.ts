@@ -26,4 +26,10 @@ export interface TaskOutcome {
   readonly values: Values;
   readonly details: Readonly<Record<string, unknown>>;
   readonly classifier?: ZeroShotClassifier;
+  /** The figures that corrupted pictures are judged by, for other embeddings [n,D] of the same samples. */
+  readonly judge?: (images: Float32Array) => Promise<Values>;
 }
+
+/** Some of the figures, as far as they are there. */
+export const only = (values: Values, names: readonly string[]): Values =>
+  Object.fromEntries(Object.entries(values).filter(([name]) => names.includes(name)));
