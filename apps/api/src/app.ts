@@ -26,11 +26,11 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
   );
   const control = createControlPlane({ database, bus }, storageUrl === undefined ? {} : { storageUrl });
 
+  const store = storageUrl === undefined ? {} : { store: await openBlobStore(storageUrl) };
   if (config.role !== 'api') {
-    const scheduler = lifecycle.use('scheduler', createScheduler({ database, bus, logger }));
+    const scheduler = lifecycle.use('scheduler', createScheduler({ database, bus, logger, ...store }));
     await scheduler.start();
   }
-  const store = storageUrl === undefined ? {} : { store: await openBlobStore(storageUrl) };
   const server = buildServer(
     { control, checkModel, ...store, logger, newRequestId: () => newId('req') },
     { routes: config.role === 'scheduler' ? 'health' : 'all' },

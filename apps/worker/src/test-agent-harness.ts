@@ -7,6 +7,7 @@ import { type ControlPlane, createControlPlane, createNodeControl, createSchedul
 import { bootTestDatabase, openDatabase, type TestDatabase } from '@clipyard/db';
 import { MessageBus } from '@clipyard/queue';
 import { createLogger, Lifecycle, sleep } from '@clipyard/runtime';
+import { openBlobStore } from '@clipyard/storage';
 import { Agent } from './agent.js';
 
 /** For the tests of this app: a real control plane, agents, and ranks that run what `npm run build` made. */
@@ -47,7 +48,8 @@ export class AgentHarness {
     await servers.postgres.reset();
     const lifecycle = new Lifecycle();
     const parts = await connect(servers.postgres.url, lifecycle);
-    const scheduler = lifecycle.use('scheduler', createScheduler({ ...parts, logger }, { pollMs: 200 }));
+    const store = await openBlobStore(storageUrlOf(servers));
+    const scheduler = lifecycle.use('scheduler', createScheduler({ ...parts, logger, store }, { pollMs: 200 }));
     await scheduler.start();
     return new AgentHarness(servers, lifecycle, createControlPlane(parts));
   }
@@ -67,7 +69,7 @@ export class AgentHarness {
         killGraceMs: 1_000,
       },
       place: {
-        storageUrl: pathToFileURL(join(home, 'storage')).href,
+        storageUrl: storageUrlOf(this.#servers),
         dataDir: join(home, 'data'),
         cacheDir: join(home, 'cache'),
         listenHost: '127.0.0.1',
@@ -98,6 +100,8 @@ export class AgentHarness {
     return this.#lifecycle.close();
   }
 }
+
+const storageUrlOf = ({ home }: Servers): string => pathToFileURL(join(home, 'storage')).href;
 
 async function connect(databaseUrl: string, lifecycle: Lifecycle) {
   const database = lifecycle.use('database', await openDatabase({ url: databaseUrl }));

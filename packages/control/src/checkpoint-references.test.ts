@@ -2,6 +2,7 @@ import type { RunSpecInput } from '@clipyard/contracts';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { allocateGang } from './allocation.js';
 import type { RankKey } from './control-plane.js';
+import { settleJobs } from './settle-jobs.js';
 import { Harness, type Servers, spec, startServers, type TestNode } from './test-harness.js';
 
 let servers: Servers;
@@ -81,6 +82,7 @@ describe('a job that starts from the weights of another', () => {
     const job = await submit(`job:${source.jobId}@1`);
     expect(await write(2)).toEqual([]);
     await harness.plane.cancelJob(job.id);
+    await settleJobs(harness.database, { error: () => undefined }, { removes: true });
     expect(await write(3)).toEqual([
       { step: 2, prefix: `runs/${source.jobId}/step-2` },
       { step: 1, prefix: `runs/${source.jobId}/step-1` },

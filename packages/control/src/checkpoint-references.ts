@@ -72,9 +72,14 @@ export async function referredCheckpoints(
   return found;
 }
 
-/** Steps of a job's checkpoints that jobs which have not ended refer to. */
+/** The jobs whose checkpoints a stored spec refers to. */
+export function referredJobs(spec: RunSpec): string[] {
+  return REFERENCES.flatMap(({ of }) => of(spec)?.match(JOB)?.[1] ?? []);
+}
+
+/** Steps of a job's checkpoints that jobs which are not settled refer to. */
 export async function neededSteps(tx: Repositories, jobId: string): Promise<ReadonlySet<number>> {
-  const specs = await tx.jobs.unfinishedReferringTo(`job:${jobId}@`);
+  const specs = await tx.jobs.unsettledReferringTo(`job:${jobId}@`);
   const references = specs.flatMap((spec) => REFERENCES.map(({ of }) => of(spec)?.match(JOB)));
   return new Set(references.filter((match) => match?.[1] === jobId).map((match) => Number(match![2])));
 }

@@ -51,7 +51,7 @@ export interface ControlPlane {
   getCheckpoint(checkpointId: string): Promise<Checkpoint>;
   /** Where a file of a checkpoint lies in the blob store; `manifest.json` is one too. */
   checkpointFile(checkpointId: string, name: string): Promise<{ key: string; bytes: number; sha256: string }>;
-  /** The newest evaluations of a job, oldest of them first. */
+  /** The newest evaluations of a job, by step; those of one step, oldest first. */
   listEvaluations(jobId: string): Promise<readonly Evaluation[]>;
   listNodes(): Promise<readonly Node[]>;
   /** Events after id `after` (all when unset): first what is stored, then live, until the signal aborts or the job ended. */

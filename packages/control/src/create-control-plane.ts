@@ -5,13 +5,12 @@ import {
   type Health,
   type Job,
   type JobEvent,
-  type JobState,
   type LogLevel,
 } from '@clipyard/contracts';
 import type { CheckpointRow, Database, JobRow, Repositories } from '@clipyard/db';
 import type { MessageBus } from '@clipyard/queue';
 import { newId } from '@clipyard/runtime';
-import { stopAttempt } from './attempt-end.js';
+import { cancelJob } from './cancel-job.js';
 import { assertSatisfiable } from './capacity.js';
 import { pinCheckpoints } from './checkpoint-references.js';
 import type { ControlPlane } from './control-plane.js';
@@ -20,9 +19,7 @@ import { decodeJobCursor, decodeRowId, encodeJobCursor } from './cursor.js';
 import { streamEvents } from './event-stream.js';
 import { claimKey } from './idempotency.js';
 import { pauseJob, resumeJob } from './pause.js';
-import { assertJobTransition } from './state-machine.js';
 import { createSweepPlane } from './sweeps/create-sweep-plane.js';
-import { moveJob } from './transitions.js';
 import { attemptView, checkpointView, evaluationView, jobView, logView, metricView, nodeView } from './views.js';
 
 export interface ControlPlaneDeps {
@@ -77,11 +74,7 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
     async cancelJob(jobId): Promise<Job> {
       return await database.transaction(async (tx) => {
         const job = found(jobId, await tx.jobs.lock(jobId));
-        assertJobTransition(job.state as JobState, 'cancelled');
-        const moved = await moveJob(tx, job, 'cancelled', { finishedAt: new Date(), reason: 'cancelled by request' });
-        const attempt = job.epoch === 0 ? null : await tx.attempts.find(jobId, job.epoch);
-        if (attempt !== null) await stopAttempt(tx, moved, attempt, { reason: 'the job was cancelled', save: false });
-        return jobView(moved);
+        return jobView(await cancelJob(tx, job, 'cancelled by request'));
       });
     },
 
@@ -131,7 +124,9 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
 
     listEvaluations: (jobId) =>
       readJob(jobId, async (db) =>
-        (await db.events.newest(jobId, 'evaluation', EVALUATIONS_LIMIT)).map(evaluationView),
+        (await db.events.newest(jobId, 'evaluation', EVALUATIONS_LIMIT))
+          .map(evaluationView)
+          .sort((a, b) => a.step - b.step),
       ),
 
     listNodes: () => database.read(async (db) => (await db.nodes.list()).map(nodeView)),

@@ -1,7 +1,6 @@
 import type { JobEvent } from '@clipyard/contracts';
-import { isFinalJobState, type JobState } from '@clipyard/contracts';
 import type { Database } from '@clipyard/db';
-import { hasEnded } from './fence.js';
+import { isOver } from './fence.js';
 import { eventView } from './views.js';
 
 /** Events read at once. */
@@ -9,7 +8,7 @@ const BATCH = 500;
 /** Look without being notified, ms: a notification is lost when the listening connection breaks. */
 const POLL_MS = 2000;
 
-/** Events of a job after an id: what is stored, then live, until the signal aborts or the job and its attempts ended. */
+/** Events of a job after an id: what is stored, then live, until the signal aborts or the job, its attempts and evaluations ended. */
 export async function* streamEvents(
   database: Database,
   jobId: string,
@@ -56,12 +55,11 @@ export async function* streamEvents(
   }
 }
 
+/** Its evaluations too: they tell it what they have found. */
 async function hasJobEnded(database: Database, jobId: string): Promise<boolean> {
   return await database.read(async (db) => {
     const job = await db.jobs.find(jobId);
     if (job === null) return true;
-    if (!isFinalJobState(job.state as JobState)) return false;
-    const attempt = job.epoch === 0 ? null : await db.attempts.find(jobId, job.epoch);
-    return attempt === null || hasEnded(attempt);
+    return (await isOver(db, job)) && (await db.jobs.unsettledEvaluations(jobId)).length === 0;
   });
 }

@@ -1,6 +1,20 @@
-import { type AttemptState, ClipyardError, RANK_FINAL_STATES, type RankState } from '@clipyard/contracts';
+import {
+  type AttemptState,
+  ClipyardError,
+  isFinalJobState,
+  type JobState,
+  RANK_FINAL_STATES,
+  type RankState,
+} from '@clipyard/contracts';
 import type { AttemptWithRanks, JobRow, RankRow, Repositories } from '@clipyard/db';
 import type { Fence, RankKey } from './control-plane.js';
+
+/** Whether a job and its ranks have ended. */
+export async function isOver(db: Repositories, job: JobRow): Promise<boolean> {
+  if (!isFinalJobState(job.state as JobState)) return false;
+  const attempt = job.epoch === 0 ? null : await db.attempts.find(job.id, job.epoch);
+  return attempt === null || hasEnded(attempt);
+}
 
 export interface Held {
   readonly job: JobRow;

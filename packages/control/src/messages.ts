@@ -1,5 +1,5 @@
 import type { Repositories } from '@clipyard/db';
-import { messageKey, nodeQueue, schedulerQueue } from '@clipyard/queue';
+import { messageKey, nodeQueue, type SchedulerMessage, schedulerQueue } from '@clipyard/queue';
 import { newId } from '@clipyard/runtime';
 import type { Fence, NodeMessage } from './control-plane.js';
 
@@ -18,6 +18,16 @@ export async function wakeScheduler(
 export async function wakeForSweep(tx: Repositories, sweepId: string): Promise<void> {
   const message = { type: 'sweep.changed', id: sweepId };
   await tx.outbox.add(schedulerQueue.name, messageKey(sweepId, 0, newId('wake')), message);
+}
+
+/** Has the files of checkpoints removed that are tracked no more; their job has ended, so nothing is written there again. */
+export async function removeFiles(
+  tx: Repositories,
+  jobId: string,
+  dropped: readonly { readonly prefix: string }[],
+): Promise<void> {
+  const message: SchedulerMessage = { type: 'checkpoints.dropped', id: jobId, prefixes: dropped.map((d) => d.prefix) };
+  await tx.outbox.add(schedulerQueue.name, messageKey(jobId, 0, newId('drop')), message);
 }
 
 export async function tellNode(tx: Repositories, nodeId: string, message: NodeMessage): Promise<void> {

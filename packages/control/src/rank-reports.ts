@@ -1,11 +1,11 @@
 import { strict as assert } from 'node:assert';
-import { type CheckpointRecord, LIMITS, RANK_FINAL_STATES, type RankState, type RunSpec } from '@clipyard/contracts';
+import { type CheckpointRecord, LIMITS, RANK_FINAL_STATES, type RankState } from '@clipyard/contracts';
 import type { Repositories } from '@clipyard/db';
 import { newId } from '@clipyard/runtime';
-import { neededSteps } from './checkpoint-references.js';
 import type { LogEntry, NodeControl, RankKey, RunPlanReport } from './control-plane.js';
 import { lockHeld, lockHeldRank, stale } from './fence.js';
-import { droppedCheckpoints } from './retention.js';
+import { dropCheckpoints } from './retention.js';
+import { queueEvaluation } from './separate-evaluation.js';
 import { moveAttempt, moveJob, moveRank } from './transitions.js';
 
 /** What ranks report, each written in one transaction together with the check of its fence. */
@@ -89,25 +89,18 @@ export async function recordCheckpoint(
   checkpoint: CheckpointRecord,
 ): Promise<readonly { step: number; prefix: string }[]> {
   const { job } = await lockHeld(tx, key);
+  const before = await tx.checkpoints.findStep(key.jobId, checkpoint.step);
   const row = await tx.checkpoints.record(newId('ckpt'), key.jobId, key.epoch, {
     ...checkpoint,
     metrics: finite(checkpoint.metrics),
   });
-  const tracked = (await tx.checkpoints.list(key.jobId)).map(({ id, step, prefix, metrics }) => ({
-    id,
-    step,
-    prefix,
-    metrics: metrics as Values,
-  }));
-  const needed = await neededSteps(tx, key.jobId);
-  const dropped = droppedCheckpoints(tracked, (job.spec as unknown as RunSpec).checkpoint).filter(
-    (old) => !needed.has(old.step),
-  );
-  await tx.checkpoints.remove(dropped.map(({ id }) => id));
+  // A report may come twice.
+  if (before?.manifestSha256 !== checkpoint.manifestSha256) await queueEvaluation(tx, job, checkpoint.step);
+  const dropped = await dropCheckpoints(tx, job);
   const { step, position, worldSize, bytes, prefix } = checkpoint;
   const data = { id: row.id, step, position, worldSize, bytes, prefix, dropped: dropped.map((gone) => gone.step) };
   await tx.events.append({ jobId: key.jobId, type: 'checkpoint', epoch: key.epoch, data });
-  return dropped.map(({ step: gone, prefix: at }) => ({ step: gone, prefix: at }));
+  return dropped;
 }
 
 export async function recordEvaluation(

@@ -1,11 +1,12 @@
-import { ClipyardError } from '@clipyard/contracts';
+import { type BlobStore, ClipyardError } from '@clipyard/contracts';
 import type { AdvisoryLock, Database } from '@clipyard/db';
-import { type MessageBus, type Subscription, schedulerQueue } from '@clipyard/queue';
+import { type MessageBus, type SchedulerMessage, type Subscription, schedulerQueue } from '@clipyard/queue';
 import type { Logger } from '@clipyard/runtime';
 import { allocateGang } from './allocation.js';
 import { FreeSlots } from './free-slots.js';
 import { expireLeases } from './leases.js';
 import { OutboxRelay } from './outbox-relay.js';
+import { settleJobs } from './settle-jobs.js';
 import { advanceSweeps } from './sweeps/advance-sweeps.js';
 import { explainWaiting } from './waiting.js';
 import { WakeableLoop } from './wakeable-loop.js';
@@ -14,6 +15,8 @@ export interface SchedulerDeps {
   readonly database: Database;
   readonly bus: MessageBus;
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
+  /** Where checkpoints lie; undefined: those that nothing holds any more once their job has ended stay. */
+  readonly store?: Pick<BlobStore, 'delete'>;
 }
 
 export interface SchedulerOptions {
@@ -36,8 +39,9 @@ const BATCH = 200;
 const LEADER_LOCK = 'clipyard.scheduler';
 
 /**
- * Advances sweeps, starts queued and recovering jobs and gives up nodes whose lease ran out. Any number may run; the one that holds the
- * database's advisory lock leads, the others stand by. It also relays the outbox, leading or not.
+ * Advances sweeps, settles jobs that have ended, starts queued and recovering ones and gives up nodes whose lease ran out.
+ * Any number may run; the one that holds the database's advisory lock leads, the others stand by. It also relays the
+ * outbox, leading or not.
  */
 export function createScheduler(deps: SchedulerDeps, options: SchedulerOptions = {}): Scheduler {
   return new LockedScheduler(deps, { pollMs: options.pollMs ?? 1000, standbyMs: options.standbyMs ?? 1000 });
@@ -85,6 +89,7 @@ class LockedScheduler implements Scheduler {
     const { database, logger } = this.#deps;
     for (const name of await expireLeases(database)) logger.warn({ node: name }, 'the lease of a node ran out');
     await advanceSweeps(database, logger);
+    await settleJobs(database, logger, { removes: this.#deps.store !== undefined });
     await this.#startJobs();
     if (this.#lock !== undefined) await explainWaiting(database);
     const due = await database.read((db) => db.jobs.msToNextDue());
@@ -118,9 +123,9 @@ class LockedScheduler implements Scheduler {
       logger.warn('lost the lock of the leading scheduler');
       this.#stepDown().catch((error: unknown) => logger.error({ err: error }, 'could not step down as scheduler'));
     });
-    // Only the leader takes wake-ups; the rounds find all there is to do, so what they say does not matter.
+    // Only the leader takes messages.
     try {
-      const subscription = await bus.consume(schedulerQueue, async () => this.#loop.wake());
+      const subscription = await bus.consume(schedulerQueue, (message) => this.#handle(message));
       if (this.#lock !== lock) {
         // Lost meanwhile: nobody would close it later.
         await subscription.close();
@@ -133,6 +138,13 @@ class LockedScheduler implements Scheduler {
     }
     logger.info('leads as scheduler');
     return true;
+  }
+
+  /** Of most of them the rounds find all there is to do. */
+  async #handle(message: SchedulerMessage): Promise<void> {
+    this.#loop.wake();
+    if (message.type !== 'checkpoints.dropped') return;
+    for (const prefix of message.prefixes) await this.#deps.store?.delete(`${prefix}/`);
   }
 
   async #stepDown(): Promise<void> {

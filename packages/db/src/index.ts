@@ -12,6 +12,7 @@ export type {
   JobCursor,
   JobNeeds,
   JobRow,
+  NewJob,
   StartableJob,
 } from './repositories/job-repository.js';
 export type { LogRow } from './repositories/log-repository.js';

@@ -10,12 +10,14 @@ export interface QueueRef<T> {
   readonly payload?: T;
 }
 
-/** Wakes the scheduler. */
-export interface SchedulerMessage {
-  readonly type: 'job.submitted' | 'attempt.ended' | 'sweep.changed';
-  /** Of the job, or of the sweep. */
-  readonly id: string;
-}
+/** Wakes the scheduler; of checkpoints that are tracked no more it also removes the files. */
+export type SchedulerMessage =
+  | {
+      readonly type: 'job.submitted' | 'attempt.ended' | 'sweep.changed';
+      /** Of the job, or of the sweep. */
+      readonly id: string;
+    }
+  | { readonly type: 'checkpoints.dropped'; readonly id: string; readonly prefixes: readonly string[] };
 
 export const schedulerQueue: QueueRef<SchedulerMessage> = { name: 'scheduler' };
 

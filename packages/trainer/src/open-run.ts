@@ -40,6 +40,7 @@ export interface RunParts {
   /** Of the weights, which is evaluated instead of them; undefined where none is kept. */
   readonly averaged: AveragedWeights | undefined;
   readonly stepper: TrainStep;
+  /** Undefined where there is nothing to measure, or others do. */
   readonly evaluator: Evaluator | undefined;
   readonly loader: BatchLoader;
   /** Opens the weights that the run starts from, once; undefined: initial ones. */
@@ -107,9 +108,9 @@ export async function openRun(
       seed: spec.seed,
     },
   );
-  const { tasks } = spec.evaluate;
+  const { tasks, corruptions, mode } = spec.evaluate;
   const evaluator =
-    evalData === undefined || tasks.length === 0
+    evalData === undefined || tasks.length === 0 || mode === 'separate'
       ? undefined
       : await Evaluator.create(
           {
@@ -124,7 +125,7 @@ export async function openRun(
                 ? { dataset: trainData, owned: false }
                 : { dataset: await openDataset(source, { ...places, field }), owned: true },
           },
-          { config, tasks, evalSamples: spec.data.evalSamples, seed: spec.seed },
+          { config, tasks, corruptions, evalSamples: spec.data.evalSamples, seed: spec.seed },
         );
   const loader = new BatchLoader(
     {

@@ -171,9 +171,11 @@ class Run {
     const badSamples = flags.subarray(2).reduce((total, count) => total + count, 0);
     this.tell(finished, values, badSamples);
     if (this.writer.pending && (flags[1] === 0 || stopping || last)) await this.writer.complete(NEVER);
-    if (last || pausing || (evaluate.everySteps !== null && finished % evaluate.everySteps === 0))
-      await this.evaluate(finished, last);
-    if (last || saving || finished % checkpoint.everySteps === 0) {
+    const evaluating = last || (evaluate.everySteps !== null && finished % evaluate.everySteps === 0);
+    if (evaluating || pausing) await this.evaluate(finished, last);
+    // Of its checkpoints the control plane knows which are to be evaluated by others.
+    const handing = evaluating && evaluate.mode === 'separate' && evaluate.tasks.length > 0;
+    if (last || saving || handing || finished % checkpoint.everySteps === 0) {
       if (this.writer.pending) await this.writer.complete(NEVER);
       const { state, averaged } = this.parts;
       await averaged?.gather(this.deps.group, { signal: NEVER });

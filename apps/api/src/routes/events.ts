@@ -31,7 +31,8 @@ export function eventRoutes(server: FastifyInstance, deps: EventRouteDeps, optio
     const first = events.next();
     // Whoever reads the stream hears of it; a client that is gone by then reads nothing.
     first.catch(() => {});
-    if (isFinalJobState(job.state) && (await first).done === true) return reply.code(204).send();
+    if (isFinalJobState(job.state) && (await withinMs(first, options.heartbeatMs))?.done === true)
+      return reply.code(204).send();
     reply
       .header('cache-control', 'no-store')
       .header('x-accel-buffering', 'no')

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { relative, resolve, sep } from 'node:path';
 import type { Client } from '@clipyard/client';
-import { fieldError, type Job } from '@clipyard/contracts';
+import { evaluationSections, fieldError } from '@clipyard/contracts';
 import { parse } from 'yaml';
 import { type Context, clientOf, type ServerOptions } from '../context.js';
 import { EXIT } from '../exit-codes.js';
@@ -59,7 +59,7 @@ async function evaluationSpec(
   const init =
     job === undefined ? fileInit(context, checkpoint) : `job:${job.id}${step === undefined ? '' : `@${step}`}`;
   const given = options.spec === undefined ? {} : ((await readSpecFile(options.spec)) as Record<string, unknown>);
-  const base = job === undefined ? {} : sectionsOf(job);
+  const base: Record<string, unknown> = job === undefined ? {} : evaluationSections(job.spec);
   const spec: Record<string, unknown> = {
     version: 1,
     name: job === undefined ? 'evaluation' : `evaluate-${job.name}`.slice(0, 100),
@@ -75,12 +75,6 @@ async function evaluationSpec(
     spec.resources = { ...(spec.resources as object | undefined), world };
   }
   return applySettings(spec, options.set);
-}
-
-/** What an evaluation has in common with the job whose weights it measures. */
-function sectionsOf({ spec }: Job): Record<string, unknown> {
-  const { model, data, loss, evaluate, resources, seed } = spec;
-  return { model, data, loss, evaluate: { tasks: evaluate.tasks }, resources, seed };
 }
 
 function taskOf(text: string): unknown {

@@ -8,10 +8,10 @@ import {
 } from '@clipyard/contracts';
 import type { JobRow, Repositories, SweepRow, TrialRow } from '@clipyard/db';
 import { newId } from '@clipyard/runtime';
-import { reachedPause, stopAttempt } from '../attempt-end.js';
+import { reachedPause } from '../attempt-end.js';
+import { cancelJob } from '../cancel-job.js';
 import { createJob } from '../create-job.js';
 import { pauseJob, resumeJob } from '../pause.js';
-import { moveJob } from '../transitions.js';
 import { measure } from './measure.js';
 import { bestTrial, nextPromotion } from './promotion.js';
 import { rungBudgets } from './rungs.js';
@@ -202,9 +202,7 @@ class Round {
 
   async #cancelJob(job: JobRow, reason: string): Promise<void> {
     if (isFinalJobState(job.state as JobState)) return;
-    const moved = await moveJob(this.tx, job, 'cancelled', { finishedAt: new Date(), reason });
-    const attempt = job.epoch === 0 ? null : await this.tx.attempts.find(job.id, job.epoch);
-    if (attempt !== null) await stopAttempt(this.tx, moved, attempt, { reason, save: false });
+    await cancelJob(this.tx, job, reason);
   }
 
   async #lockJob(trial: TrialRow): Promise<JobRow> {

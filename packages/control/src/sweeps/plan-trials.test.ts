@@ -86,3 +86,17 @@ it('refuses what the check of each spec refuses, and a grid that is too large', 
     fields: [{ path: 'parameters', value: 1331 }],
   });
 });
+
+it('refuses to judge by what a separate evaluation may not have found yet', () => {
+  const base = {
+    ...sweep().base,
+    data: { train: { type: 'shapes' }, eval: { type: 'shapes' } },
+    evaluate: { mode: 'separate', tasks: [{ type: 'zeroshot' }] },
+  };
+  const objective = { metric: 'eval/zeroshot/top1', goal: 'max' };
+  expect(errorOf({ base, objective })).toMatchObject({
+    code: 'sweep_invalid',
+    fields: [{ path: 'base.evaluate.mode', value: 'separate' }],
+  });
+  expect(planTrials(sweep({ base }))).toHaveLength(2);
+});

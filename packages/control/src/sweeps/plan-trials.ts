@@ -64,10 +64,19 @@ function setAt(root: Record<string, unknown>, path: string, value: unknown): voi
 
 function checkAgainst(sweep: SweepSpec, spec: RunSpec): void {
   rungBudgets(spec.duration, sweep.halving);
-  if (spec.evaluate.tasks.length > 0) return;
   const metrics = [sweep.objective.metric, ...sweep.constraints.map((text) => parseConstraint(text)!.metric)];
   const metric = metrics.find((name) => name.startsWith('eval/'));
   if (metric === undefined) return;
+  const { mode, tasks } = spec.evaluate;
+  if (tasks.length > 0 && mode === 'inline') return;
+  if (tasks.length > 0) {
+    throw sweepError(
+      'evaluate.mode',
+      `is \`${mode}\`, so ${metric} may not be there yet when a trial is judged`,
+      mode,
+      'Leave it out, or judge by another metric, such as `loss`.',
+    );
+  }
   throw sweepError(
     'evaluate.tasks',
     `is empty, so nothing measures ${metric}`,

@@ -34,6 +34,14 @@ export class CheckpointRepository {
     return await this.#client.checkpoint.findUnique({ where: { id } });
   }
 
+  async findStep(jobId: string, step: number): Promise<CheckpointRow | null> {
+    return await this.#client.checkpoint.findUnique({ where: { jobId_step: { jobId, step } } });
+  }
+
+  async setMetrics(id: string, metrics: CheckpointRecord['metrics']): Promise<void> {
+    await this.#client.checkpoint.update({ where: { id }, data: { metrics: json(metrics) } });
+  }
+
   /** Newest step first. */
   async list(jobId: string): Promise<CheckpointRow[]> {
     return await this.#client.checkpoint.findMany({ where: { jobId }, orderBy: { step: 'desc' } });

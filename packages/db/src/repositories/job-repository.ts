@@ -52,6 +52,14 @@ export interface JobChanges {
   readonly error?: SerializedError | null;
   readonly startedAt?: Date;
   readonly finishedAt?: Date;
+  readonly settled?: boolean;
+}
+
+export interface NewJob {
+  /** Where it pauses by itself. */
+  readonly pauseAt?: Duration;
+  /** The run that it measures a checkpoint of. */
+  readonly evaluates?: string;
 }
 
 /** The word of the spec for any engine. */
@@ -67,7 +75,7 @@ export class JobRepository {
     this.#client = client;
   }
 
-  async create(id: string, spec: RunSpec, { pauseAt }: { pauseAt?: Duration } = {}): Promise<JobRow> {
+  async create(id: string, spec: RunSpec, { pauseAt, evaluates }: NewJob = {}): Promise<JobRow> {
     return await this.#client.job.create({
       data: {
         id,
@@ -78,6 +86,7 @@ export class JobRepository {
         pool: spec.resources.pool,
         spec: json(spec),
         ...(pauseAt === undefined ? {} : { pauseAt }),
+        ...(evaluates === undefined ? {} : { evaluates }),
       },
     });
   }
@@ -115,7 +124,7 @@ export class JobRepository {
   /**
    * Jobs that may start now and whose smallest world fits the free slots of their pool that have their engine, in the
    * order in which they should. Those that do not fit are left out here, so that many of them never hide one that does
-   * behind `limit`.
+   * behind `limit`. So are evaluations whose run is to start again in these slots.
    */
   async startable(free: readonly FreeCount[], limit: number): Promise<StartableJob[]> {
     const pools = free.map(({ pool }) => pool);
@@ -125,19 +134,36 @@ export class JobRepository {
       SELECT id, ${NEEDS}
       FROM job JOIN unnest(${pools}::text[], ${engines}::text[], ${slots}::int[]) AS open(pool, engine, slots)
         ON open.pool = job.pool AND open.engine = spec #>> '{resources,engine}'
-      WHERE ${DUE} AND (spec #>> '{resources,world,min}')::int <= open.slots
+      WHERE ${DUE} AND (spec #>> '{resources,world,min}')::int <= open.slots AND NOT EXISTS (
+        SELECT 1 FROM job AS run WHERE run.id = job.evaluates AND run.state IN ('queued', 'recovering')
+          AND (run.spec #>> '{resources,world,min}')::int <= open.slots)
       ORDER BY priority DESC, created_at, id LIMIT ${limit}`;
   }
 
-  /** Specs of the jobs that have not ended, and of trials that have none yet, whose `model.init` or `loss.distill.from` begins with `prefix`. */
-  async unfinishedReferringTo(prefix: string): Promise<RunSpec[]> {
+  /** Specs of the jobs that are not settled, and of trials that have none yet, whose `model.init` or `loss.distill.from` begins with `prefix`. */
+  async unsettledReferringTo(prefix: string): Promise<RunSpec[]> {
     const rows = await this.#client.$queryRaw<{ spec: RunSpec }[]>`
       SELECT spec FROM (
-        SELECT spec FROM job WHERE state <> ALL (${[...JOB_FINAL_STATES]})
+        SELECT spec FROM job WHERE NOT settled
         UNION ALL SELECT spec FROM trial WHERE state = 'waiting'
-      ) AS unfinished
+      ) AS unsettled
       WHERE starts_with(spec #>> '{model,init}', ${prefix}) OR starts_with(spec #>> '{loss,distill,from}', ${prefix})`;
     return rows.map(({ spec }) => spec);
+  }
+
+  /** Jobs that have ended, their ranks too, and are to be settled. */
+  async toSettle(limit: number): Promise<string[]> {
+    const rows = await this.#client.$queryRaw<{ id: string }[]>`
+      SELECT id FROM job WHERE NOT settled AND state = ANY (${[...JOB_FINAL_STATES]}) AND NOT EXISTS (
+        SELECT 1 FROM attempt WHERE job_id = job.id AND attempt.epoch = job.epoch
+          AND attempt.state IN ('starting', 'running', 'stopping'))
+      ORDER BY finished_at, id LIMIT ${limit}`;
+    return rows.map(({ id }) => id);
+  }
+
+  /** The evaluations that a run has queued and whose results it has not got. */
+  async unsettledEvaluations(runId: string): Promise<JobRow[]> {
+    return await this.#client.job.findMany({ where: { evaluates: runId, settled: false }, orderBy: { id: 'asc' } });
   }
 
   /** What the jobs that may start now ask for, each demand once. */

@@ -51,6 +51,15 @@ export class MetricRepository {
     return [...rows, ...rest];
   }
 
+  /** The last step that one of the metrics has a value of; -1: none. */
+  async newestStep(jobId: string, names: readonly string[]): Promise<number> {
+    const { _max } = await this.#client.metric.aggregate({
+      where: { jobId, name: { in: [...names] } },
+      _max: { step: true },
+    });
+    return _max.step ?? -1;
+  }
+
   /** The median of a metric over the reports after a step; undefined: there is none. */
   async median(jobId: string, name: string, afterStep: number): Promise<number | undefined> {
     const [row] = await this.#client.$queryRaw<{ median: number | null }[]>`
