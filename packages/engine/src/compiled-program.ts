@@ -11,10 +11,9 @@ export interface Runnable {
   dispose(): Promise<void>;
 }
 
-/** Likewise cut in two; `finish` gets what `begin` was given for this tape. */
+/** Likewise cut into stages; each gets what its tape has been given so far. */
 export interface StagedRunnable {
-  begin(given: Buffers, outputs: Buffers, tape: number): Results;
-  finish(begun: Buffers, given: Buffers, outputs: Buffers, tape: number): Results;
+  run(stage: number, given: Buffers, outputs: Buffers, tape: number): Results;
   dispose(): Promise<void>;
 }
 
@@ -24,7 +23,7 @@ interface Signature {
 }
 
 interface StagedSignature extends Signature {
-  readonly late: readonly string[];
+  readonly late: readonly (readonly string[])[];
   readonly tapes: number;
 }
 
@@ -42,32 +41,33 @@ export function compiledProgram({ name, inputs }: Signature, outputs: Specs, run
   };
 }
 
+/** `outputs`: of each stage. */
 export function stagedProgram(
   { name, inputs, late, tapes }: StagedSignature,
-  { earlyOutputs, lateOutputs }: Pick<StagedProgram, 'earlyOutputs' | 'lateOutputs'>,
+  outputs: readonly Specs[],
   runnable: StagedRunnable,
 ): StagedProgram {
-  const lateInputs = selectSpecs(inputs, (input) => late.includes(input));
-  const earlyInputs = selectSpecs(inputs, (input) => !late.includes(input));
-  const begun: (Buffers | undefined)[] = new Array(tapes);
+  const groups = [Object.keys(inputs).filter((input) => !late.flat().includes(input)), ...late];
+  const stages = groups.map((group, stage) => ({
+    inputs: selectSpecs(inputs, (input) => group.includes(input)),
+    outputs: outputs[stage]!,
+  }));
+  const last = late.length;
+  const states = Array.from({ length: tapes }, () => ({ given: {} as Record<string, TypedArray>, ran: -1 }));
   return {
     name,
     inputs,
-    earlyOutputs,
-    lateOutputs,
-    begin: async (given, targets = {}, tape = 0) => {
-      assert(tape < tapes, `there are ${tapes} tapes`);
-      checkInputs(name, earlyInputs, given);
-      checkOutputs(name, earlyOutputs, targets);
-      begun[tape] = given;
-      return runnable.begin(given, targets, tape);
-    },
-    finish: async (given, targets = {}, tape = 0) => {
-      const early = begun[tape];
-      assert(early !== undefined, 'finish before begin');
-      checkInputs(name, lateInputs, given);
-      checkOutputs(name, lateOutputs, targets);
-      return runnable.finish(early, given, targets, tape);
+    stages,
+    run: async (stage, given, targets = {}, tape = 0) => {
+      const state = states[tape];
+      assert(state !== undefined, `there are ${tapes} tapes`);
+      const follows = stage === 0 || stage === state.ran + 1 || (stage === last && state.ran === last);
+      assert(follows && stage <= last, `stage ${stage} after stage ${state.ran} of ${last + 1}`);
+      checkInputs(name, stages[stage]!.inputs, given);
+      checkOutputs(name, stages[stage]!.outputs, targets);
+      state.given = stage === 0 ? { ...given } : Object.assign(state.given, given);
+      state.ran = stage;
+      return runnable.run(stage, state.given, targets, tape);
     },
     dispose: () => runnable.dispose(),
   };

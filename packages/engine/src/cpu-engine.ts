@@ -16,8 +16,8 @@ import type {
   TypedArray,
 } from './engine.js';
 import { installGradients } from './gradients.js';
-import { dependents } from './graph/dependents.js';
-import { onBackend, unsupported } from './graph/recorder.js';
+import { onBackend, record, unsupported } from './graph/recorder.js';
+import { outputStages } from './graph/split.js';
 import { tf } from './tfjs.js';
 
 const CPU = 'cpu';
@@ -42,25 +42,20 @@ export class CpuEngine implements Engine {
   async compileStaged(
     fn: TensorFunction,
     inputs: Specs,
-    late: readonly string[],
+    late: readonly (readonly string[])[],
     options: StagedOptions,
   ): Promise<StagedProgram> {
     const outputs = trial(options.name, fn, inputs);
-    const lateNames = dependents(fn, inputs, late);
-    const filter = (results: Record<string, TypedArray>, wanted: boolean) =>
-      Object.fromEntries(Object.entries(results).filter(([name]) => lateNames.has(name) === wanted));
-    const unknown = zeros(selectSpecs(inputs, (name) => late.includes(name)));
+    const stageOf = outputStages(record('stages', fn, inputs), late);
+    const unknown = zeros(selectSpecs(inputs, (name) => late.flat().includes(name)));
     return stagedProgram(
       { name: options.name, inputs, late, tapes: options.tapes ?? 1 },
+      [[], ...late].map((_, stage) => selectSpecs(outputs, (name) => stageOf.get(name) === stage)),
       {
-        earlyOutputs: selectSpecs(outputs, (name) => !lateNames.has(name)),
-        lateOutputs: selectSpecs(outputs, (name) => lateNames.has(name)),
-      },
-      {
-        begin: async (given, targets) =>
-          filter(evaluate(fn, inputs, { ...given, ...unknown }, targets, options.compute), false),
-        finish: async (begun, given, targets) =>
-          filter(evaluate(fn, inputs, { ...begun, ...given }, targets, options.compute), true),
+        run: async (stage, given, targets) => {
+          const results = evaluate(fn, inputs, { ...unknown, ...given }, targets, options.compute);
+          return Object.fromEntries(Object.entries(results).filter(([name]) => stageOf.get(name) === stage));
+        },
         dispose: async () => {},
       },
     );

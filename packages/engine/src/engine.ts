@@ -29,7 +29,7 @@ export interface CompileOptions {
    * all. Units of 16 bits are not used: this shows on every engine what they would compute.
    */
   readonly compute?: ComputePrecision;
-  /** Outputs that may be written over an input (of a staged program: a late output over a late input), by name. Throws `engine_unsupported` where that would change results. */
+  /** Outputs that may be written over an input (of a staged program: over one that no later stage reads), by name. Throws `engine_unsupported` where that would change results. */
   readonly inPlace?: Readonly<Record<string, string>>;
 }
 
@@ -46,25 +46,31 @@ export interface Program {
 }
 
 export interface StagedOptions extends CompileOptions {
-  /** How many results of `begin` are kept side by side, default 1. Each takes the memory of what `finish` reads of it. */
+  /** How many runs are kept side by side, default 1. Each takes the memory of what later stages read of earlier ones. */
   readonly tapes?: number;
 }
 
+export interface Stage {
+  /** What arrives for it: what is in no late group, then one group after another. */
+  readonly inputs: Specs;
+  /** What can be known by then, and could not before. */
+  readonly outputs: Specs;
+}
+
 /**
- * A program cut in two: what does not depend on the `late` inputs runs first and is kept on a tape, the rest when they
- * are known. So a backward pass can wait for cotangents that other ranks help to compute, without encoding twice.
+ * A program cut into stages: what does not depend on late inputs runs first, then what waits for the first group of them,
+ * and so on, with what later stages need kept on a tape. So a backward pass can wait for cotangents that other ranks help to
+ * compute, without encoding twice, and a layer for statistics of all ranks.
  */
 export interface StagedProgram {
   readonly name: string;
   readonly inputs: Specs;
-  /** Outputs of `begin`: those that depend on no late input. */
-  readonly earlyOutputs: Specs;
-  /** Outputs of `finish`: all others. */
-  readonly lateOutputs: Specs;
-  /** `tape`: where to keep it, from 0, default 0; what was kept there is lost. */
-  begin(inputs: Buffers, outputs?: Buffers, tape?: number): Promise<Record<string, TypedArray>>;
-  /** Uses what the last `begin` of this tape kept; the arrays given to that `begin` must not have changed since. */
-  finish(lateInputs: Buffers, outputs?: Buffers, tape?: number): Promise<Record<string, TypedArray>>;
+  readonly stages: readonly Stage[];
+  /**
+   * Runs a stage after the one before on the same tape, from 0, default 0; the last may run again, and the first begins anew.
+   * The arrays given to earlier stages must not have changed since, but for those that `inPlace` writes over.
+   */
+  run(stage: number, inputs: Buffers, outputs?: Buffers, tape?: number): Promise<Record<string, TypedArray>>;
   dispose(): Promise<void>;
 }
 
@@ -74,10 +80,11 @@ export interface Engine {
   readonly device: 'cpu' | 'gpu';
   /** Throws `engine_unsupported` for an operation it lacks. */
   compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program>;
+  /** `late`: groups of inputs in the order in which they arrive after the others, a stage for each. */
   compileStaged(
     fn: TensorFunction,
     inputs: Specs,
-    late: readonly string[],
+    late: readonly (readonly string[])[],
     options: StagedOptions,
   ): Promise<StagedProgram>;
   /** Zeroed memory as the engine likes it best. */

@@ -8,6 +8,7 @@ export type {
   Engine,
   Program,
   Specs,
+  Stage,
   StagedProgram,
   TensorFunction,
   TensorSpec,

@@ -200,8 +200,8 @@ describe('a recorded graph', () => {
     );
 
   it('keeps the line of each node when simplified and split', () => {
-    const { early, late } = splitGraph(simplify(graph()), ['y']);
-    const sources = [...early.nodes, ...late.nodes].map(({ source }) => source);
+    const { stages } = splitGraph(simplify(graph()), [['y']]);
+    const sources = stages.flatMap(({ nodes }) => nodes.map(({ source }) => source));
     expect(sources).toEqual([`${FILE}:${line}`, `${FILE}:${line}`]);
   });
 

@@ -171,20 +171,20 @@ describe.each(engines.names)('staged programs on %s', (name) => {
 
   it('give what the whole program gives, what can be known early in begin', async () => {
     const whole = await engine.compile(network, specs, { name: 'network' });
-    const staged = await engine.compileStaged(network, specs, ['cotangent'], { name: 'network' });
-    expect(Object.keys(staged.earlyOutputs)).toEqual(['embeddings']);
-    expect(Object.keys(staged.lateOutputs).sort()).toEqual(['db', 'dw', 'loss']);
+    const staged = await engine.compileStaged(network, specs, [['cotangent']], { name: 'network' });
+    expect(Object.keys(staged.stages[0]!.outputs)).toEqual(['embeddings']);
+    expect(Object.keys(staged.stages[1]!.outputs).sort()).toEqual(['db', 'dw', 'loss']);
     const expected = await whole.run(values);
     for (let round = 0; round < 2; round++) {
-      const begun = await staged.begin(early);
-      const finished = await staged.finish({ cotangent });
+      const begun = await staged.run(0, early);
+      const finished = await staged.run(1, { cotangent });
       expect(Object.keys(begun)).toEqual(['embeddings']);
       for (const [output, array] of Object.entries({ ...begun, ...finished })) {
         expectAllClose(array, expected[output]!, { rtol: 1e-6, atol: 1e-6 });
       }
     }
     // Later late inputs use what `begin` kept.
-    const negative = await staged.finish({ cotangent: cotangent.map((v) => -v) });
+    const negative = await staged.run(1, { cotangent: cotangent.map((v) => -v) });
     expectAllClose(
       negative.dw!,
       expected.dw!.map((v) => -v),
@@ -195,38 +195,38 @@ describe.each(engines.names)('staged programs on %s', (name) => {
   });
 
   it('write given buffers in both stages', async () => {
-    const staged = await engine.compileStaged(network, specs, ['cotangent'], { name: 'network' });
+    const staged = await engine.compileStaged(network, specs, [['cotangent']], { name: 'network' });
     const embeddings = engine.allocate('float32', 64 * 48);
     const dw = engine.allocate('float32', 48 * 32);
     const db = new Float32Array(48);
-    const begun = await staged.begin(early, { embeddings });
-    const finished = await staged.finish({ cotangent }, { dw, db });
+    const begun = await staged.run(0, early, { embeddings });
+    const finished = await staged.run(1, { cotangent }, { dw, db });
     expect(begun.embeddings).toBe(embeddings);
     expect(finished.dw).toBe(dw);
     expect(finished.db).toBe(db);
-    expectBitwise(embeddings.slice(), (await staged.begin(early)).embeddings as Float32Array);
-    const again = await staged.finish({ cotangent });
+    expectBitwise(embeddings.slice(), (await staged.run(0, early)).embeddings as Float32Array);
+    const again = await staged.run(1, { cotangent });
     expectBitwise(dw.slice(), again.dw as Float32Array);
     expectBitwise(db, again.db as Float32Array);
     await staged.dispose();
   });
 
   it('keep what begin kept apart by tape, whatever was begun since', async () => {
-    const staged = await engine.compileStaged(network, specs, ['cotangent'], { name: 'network', tapes: 2 });
+    const staged = await engine.compileStaged(network, specs, [['cotangent']], { name: 'network', tapes: 2 });
     const negated = Object.fromEntries(
       Object.entries(early).map(([name, array]) => [name, array.map((v) => -v) as typeof array]),
     );
     const expected = [early, negated].map(async (inputs) => {
-      const alone = await engine.compileStaged(network, specs, ['cotangent'], { name: 'network' });
-      await alone.begin(inputs);
-      const { dw } = await alone.finish({ cotangent });
+      const alone = await engine.compileStaged(network, specs, [['cotangent']], { name: 'network' });
+      await alone.run(0, inputs);
+      const { dw } = await alone.run(1, { cotangent });
       await alone.dispose();
       return dw as Float32Array;
     });
-    await staged.begin(early, {}, 0);
-    await staged.begin(negated, {}, 1);
+    await staged.run(0, early, {}, 0);
+    await staged.run(0, negated, {}, 1);
     for (const tape of [1, 0, 1]) {
-      const { dw } = await staged.finish({ cotangent }, {}, tape);
+      const { dw } = await staged.run(1, { cotangent }, {}, tape);
       expectBitwise(dw as Float32Array, (await expected[tape])!);
     }
     await staged.dispose();
@@ -235,7 +235,7 @@ describe.each(engines.names)('staged programs on %s', (name) => {
   it('add to a late input in place', async () => {
     const summed: TensorFunction = ({ sum, ...inputs }) => ({ total: tf.add(sum!, network(inputs).dw!) });
     const withSum = { ...specs, sum: { shape: [48, 32] } };
-    const staged = await engine.compileStaged(summed, withSum, ['cotangent', 'sum'], {
+    const staged = await engine.compileStaged(summed, withSum, [['cotangent', 'sum']], {
       name: 'summed',
       tapes: 2,
       inPlace: { total: 'sum' },
@@ -243,8 +243,8 @@ describe.each(engines.names)('staged programs on %s', (name) => {
     const once = await engine.compile(network, specs, { name: 'network' });
     const { dw } = await once.run(values);
     const sum = engine.allocate('float32', 48 * 32);
-    for (const tape of [0, 1]) await staged.begin(early, {}, tape);
-    for (const tape of [0, 1]) await staged.finish({ cotangent, sum }, { total: sum }, tape);
+    for (const tape of [0, 1]) await staged.run(0, early, {}, tape);
+    for (const tape of [0, 1]) await staged.run(1, { cotangent, sum }, { total: sum }, tape);
     expectAllClose(
       sum,
       (dw as Float32Array).map((v) => 2 * v),
@@ -252,5 +252,82 @@ describe.each(engines.names)('staged programs on %s', (name) => {
     );
     await staged.dispose();
     await once.dispose();
+  });
+
+  /** Two layers that take the mean of all rows out, wherever the rows are, and the gradient of the second's cotangent. */
+  const layers: TensorFunction = ({ x, w, mean1, mean2, cotangent, sum }) => {
+    const h1 = tf.tanh(linear(x!, w!, tf.zeros([48])));
+    const y1 = tf.sub(h1, mean1!);
+    const h2 = tf.tanh(tf.matMul(y1 as never, w! as never));
+    const y2 = tf.sub(h2, mean2!);
+    const back = tf.matMul(tf.mul(cotangent!, tf.mul(y2, h2)) as never, w! as never, false, true);
+    const dw = tf.matMul(tf.mul(back, tf.sub(h1, mean1!)) as never, x! as never, true);
+    return { own1: tf.mean(h1, 0), own2: tf.mean(h2, 0), y2, total: tf.add(sum!, dw) };
+  };
+  const layerSpecs: Specs = {
+    x: { shape: [64, 32] },
+    w: { shape: [48, 32] },
+    mean1: { shape: [48] },
+    mean2: { shape: [32] },
+    cotangent: { shape: [64, 32] },
+    sum: { shape: [48, 32] },
+  };
+  const groups = [['mean1'], ['mean2'], ['cotangent', 'sum']];
+  const cotangents = formulaValues('cotangents', 64 * 32);
+  const stagesOf = async (tapes: number) =>
+    engine.compileStaged(layers, layerSpecs, groups, { name: 'layers', tapes, inPlace: { total: 'sum' } });
+
+  it('run in as many stages as inputs arrive in, each tape at its own', async () => {
+    const staged = await stagesOf(2);
+    expect(staged.stages.map(({ inputs }) => Object.keys(inputs))).toEqual([['x', 'w'], ...groups]);
+    expect(staged.stages.map(({ outputs }) => Object.keys(outputs))).toEqual([['own1'], ['own2'], ['y2'], ['total']]);
+    const { x, w } = values;
+    const halves = [0, 1].map((tape) => ({ x: x.map((v, i) => (tape === 0 ? v : v * Math.cos(i))), w }));
+    const sum = engine.allocate('float32', 48 * 32);
+    for (let round = 0; round < 2; round++) {
+      sum.fill(0);
+      const mean = (results: Record<string, ArrayLike<number>>[], name: string): Float32Array =>
+        Float32Array.from(results[0]![name]!, (v, i) => (v + results[1]![name]![i]!) / 2);
+      const onBoth = async (stage: number, given: (tape: number) => Record<string, Float32Array>) => [
+        await staged.run(stage, given(0), {}, 0),
+        await staged.run(stage, given(1), {}, 1),
+      ];
+      const first = await onBoth(0, (tape) => halves[tape]!);
+      const mean1 = mean(first, 'own1');
+      const second = await onBoth(1, () => ({ mean1 }));
+      const mean2 = mean(second, 'own2');
+      const third = await onBoth(2, () => ({ mean2 }));
+      for (const tape of [0, 1]) await staged.run(3, { cotangent: cotangents, sum }, { total: sum }, tape);
+
+      const whole = await engine.compile(layers, layerSpecs, { name: 'layers' });
+      const zero = new Float32Array(48 * 32);
+      const expected = new Float32Array(48 * 32);
+      for (const tape of [0, 1]) {
+        const results = await whole.run({ ...halves[tape]!, mean1, mean2, cotangent: cotangents, sum: zero });
+        expectAllClose(first[tape]!.own1!, results.own1!, { rtol: 1e-6, atol: 1e-6 });
+        expectAllClose(second[tape]!.own2!, results.own2!, { rtol: 1e-6, atol: 1e-6 });
+        expectAllClose(third[tape]!.y2!, results.y2!, { rtol: 1e-6, atol: 1e-6 });
+        results.total!.forEach((v, i) => {
+          expected[i]! += v;
+        });
+      }
+      expectAllClose(sum, expected, { rtol: 1e-5, atol: 1e-5 });
+      await whole.dispose();
+    }
+    await staged.dispose();
+  });
+
+  it('refuse a stage out of turn, and may have one with nothing to do', async () => {
+    const fn: TensorFunction = ({ x, y }) => ({ twice: tf.mul(x!, 2), sum: tf.add(x!, y!) });
+    const specs = { x: { shape: [2] }, unused: { shape: [1] }, y: { shape: [2] } };
+    const staged = await engine.compileStaged(fn, specs, [['unused'], ['y']], { name: 'sum' });
+    const x = Float32Array.of(1, 2);
+    await expect(staged.run(1, { unused: new Float32Array(1) })).rejects.toThrow(/stage 1 after stage -1/);
+    expect((await staged.run(0, { x })).twice).toEqual(Float32Array.of(2, 4));
+    await expect(staged.run(2, { y: x })).rejects.toThrow(/stage 2 after stage 0/);
+    expect(await staged.run(1, { unused: new Float32Array(1) })).toEqual({});
+    expect((await staged.run(2, { y: x })).sum).toEqual(Float32Array.of(2, 4));
+    expect((await staged.run(2, { y: Float32Array.of(5, 5) })).sum).toEqual(Float32Array.of(6, 7));
+    await staged.dispose();
   });
 });

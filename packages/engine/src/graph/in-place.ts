@@ -36,6 +36,23 @@ export function checkInPlace(graph: Graph, inPlace: Readonly<Record<string, stri
   }
 }
 
+/** The same for stages of a graph: besides, no stage after the writer's reads the input. */
+export function checkInPlaceStages(
+  graph: Graph,
+  stages: readonly Graph[],
+  inPlace: Readonly<Record<string, string>>,
+): void {
+  checkInPlace(graph, inPlace);
+  for (const [output, input] of Object.entries(inPlace)) {
+    const writer = stages.findIndex(({ outputs }) => outputs.has(output));
+    if (stages.findLastIndex(({ inputs }) => inputs.has(input)) > writer)
+      throw new ClipyardError(
+        'engine_unsupported',
+        `Output \`${output}\` cannot be written over input \`${input}\`: a later stage reads it`,
+      );
+  }
+}
+
 /** Each value that a reshape may have made of an input without copying, and the input. */
 function aliasesOf(graph: Graph): Map<Value, Value> {
   const aliases = new Map<Value, Value>([...graph.inputs.values()].map((input) => [input, input]));

@@ -17,15 +17,16 @@ import type {
 import { installGradients } from '../gradients.js';
 import { costOf, type GraphCost } from '../graph/cost.js';
 import type { Graph, Value } from '../graph/graph.js';
-import { checkInPlace } from '../graph/in-place.js';
+import { checkInPlace, checkInPlaceStages } from '../graph/in-place.js';
 import { splitGraph } from '../graph/split.js';
+import { planTape } from '../graph/tape-memory.js';
 import { graphToLower } from '../graph/trace.js';
 import { checkMemory, isOutOfMemory, outOfMemory } from '../memory-limit.js';
 import { lowerToOnnx } from '../onnx/lower.js';
 import type { LoweredProgram } from '../onnx/lowered-program.js';
 import { madeAt } from '../onnx/made-at.js';
 import { OrtRuntime } from './runtime.js';
-import { newArray, Session } from './session.js';
+import { newArray, newTape, Session } from './session.js';
 
 export interface OnnxRuntimeOptions {
   /** Threads of one run. */
@@ -86,34 +87,31 @@ export class OnnxRuntimeEngine implements Engine {
   async compileStaged(
     fn: TensorFunction,
     inputs: Specs,
-    late: readonly string[],
+    late: readonly (readonly string[])[],
     { tapes: tapeCount = 1, inPlace = {}, ...options }: StagedOptions,
   ): Promise<StagedProgram> {
-    const start = performance.now();
-    const { early, late: rest, kept } = splitGraph(this.graphOf(fn, inputs, options), late);
-    checkInPlace(rest, inPlace);
-    const first = await this.open(early, `${options.name} (begin)`, start);
-    const second = await this.open(rest, `${options.name} (finish)`, performance.now());
-    const tapes = Array.from(
-      { length: tapeCount },
-      (): Buffers => Object.fromEntries([...kept].map(([name, value]) => [name, newArray(value)])),
-    );
-    const earlyOutputs = selectSpecs(specsOf(early.outputs), (name) => !kept.has(name));
-    return stagedProgram(
-      { name: options.name, inputs, late, tapes: tapeCount },
-      { earlyOutputs, lateOutputs: specsOf(rest.outputs) },
-      {
-        begin: async (given, outputs, tape) => {
-          const results = await first.run([given], [outputs, tapes[tape]!]);
-          return Object.fromEntries(Object.keys(earlyOutputs).map((name) => [name, results[name]!]));
-        },
-        finish: (begun, given, outputs, tape) => second.run([given, tapes[tape]!, begun], [outputs]),
-        dispose: async () => {
-          await first.dispose();
-          await second.dispose();
-        },
+    let start = performance.now();
+    const graph = this.graphOf(fn, inputs, options);
+    const { stages, kept } = splitGraph(graph, late);
+    checkInPlaceStages(graph, stages, inPlace);
+    const sessions: (SessionUse | undefined)[] = [];
+    for (const [stage, part] of stages.entries()) {
+      const about = `${options.name} (${stage + 1} of ${stages.length})`;
+      sessions.push(part.outputs.size === 0 ? undefined : await this.open(part, about, start));
+      start = performance.now();
+    }
+    const plan = planTape(kept);
+    const tapes = Array.from({ length: tapeCount }, () => newTape(kept, plan));
+    const outputs = stages.map((part) => selectSpecs(specsOf(part.outputs), (name) => !kept.has(name)));
+    return stagedProgram({ name: options.name, inputs, late, tapes: tapeCount }, outputs, {
+      run: async (stage, given, targets, tape) => {
+        const results = await sessions[stage]?.run([given, tapes[tape]!], [targets, tapes[tape]!]);
+        return Object.fromEntries(Object.keys(outputs[stage]!).map((name) => [name, results![name]!]));
       },
-    );
+      dispose: async () => {
+        for (const session of sessions) await session?.dispose();
+      },
+    });
   }
 
   private graphOf(fn: TensorFunction, inputs: Specs, { name, compute }: CompileOptions): Graph {

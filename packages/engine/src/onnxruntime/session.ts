@@ -1,6 +1,8 @@
 import assert from 'node:assert';
 import type { Buffers, TypedArray } from '../engine.js';
 import { sizeOf, type ValueType } from '../graph/graph.js';
+import type { KeptValue } from '../graph/split.js';
+import type { TapeMemory } from '../graph/tape-memory.js';
 import { allocateAligned, CStrings, type Operands, type OrtRuntime } from './runtime.js';
 
 /** An input or output of a session. */
@@ -121,9 +123,20 @@ class Side {
 }
 
 /** Zeroed, on a cache line of its own. */
-export function newArray({ shape, dtype }: Pick<Port, 'shape' | 'dtype'>): TypedArray {
+export const newArray = (port: Pick<Port, 'shape' | 'dtype'>): TypedArray =>
+  viewOf(port, allocateAligned(sizeOf(port.shape) * (port.dtype === 'bool' ? 1 : 4)));
+
+/** Arrays for kept values, of which some share memory. */
+export function newTape(kept: ReadonlyMap<string, KeptValue>, { arrays, placeOf }: TapeMemory): Buffers {
+  const memory = arrays.map(allocateAligned);
+  return Object.fromEntries([...kept].map(([name, { value }]) => [name, viewOf(value, memory[placeOf.get(name)!]!)]));
+}
+
+function viewOf(
+  { shape, dtype }: Pick<Port, 'shape' | 'dtype'>,
+  { buffer, byteOffset }: ReturnType<typeof allocateAligned>,
+): TypedArray {
   const length = sizeOf(shape);
-  const { buffer, byteOffset } = allocateAligned(length * (dtype === 'bool' ? 1 : 4));
   if (dtype === 'float32') return new Float32Array(buffer, byteOffset, length);
   if (dtype === 'int32') return new Int32Array(buffer, byteOffset, length);
   return new Uint8Array(buffer, byteOffset, length) as unknown as Int32Array;

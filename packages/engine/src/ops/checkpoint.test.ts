@@ -80,10 +80,10 @@ describe.each(engines.names)('blocks that are formed again for the gradient, on 
 
   it('do so when the gradient is asked for later, with less carried over', async () => {
     const run = async (fn: TensorFunction) => {
-      const program = await engine.compileStaged(fn, specs, ['dy'], { name: 'blocks' });
+      const program = await engine.compileStaged(fn, specs, [['dy']], { name: 'blocks' });
       const { dy, ...early } = inputs;
-      await program.begin(early);
-      const results = await program.finish({ dy: dy! });
+      await program.run(0, early);
+      const results = await program.run(1, { dy: dy! });
       await program.dispose();
       return results;
     };

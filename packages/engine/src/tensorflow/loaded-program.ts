@@ -2,27 +2,25 @@ import assert from 'node:assert';
 import type { Buffers, TypedArray } from '../engine.js';
 import { type Binding, DATA_TYPE } from './binding.js';
 import type { TensorFlowProgram } from './lower.js';
+import type { TapeUse } from './protocol.js';
+import { Tape } from './tape.js';
 
 const STOPPED = 'it was stopped';
 
-/** What a run kept: tensors by output name, and which of them are to be deleted (a constant may be kept, too). */
-interface Tape {
-  readonly kept: ReadonlyMap<string, number>;
-  readonly own: ReadonlySet<number>;
-}
-
-/** A program on TensorFlow's device: its constants, and what its runs kept. Runs block the thread. */
+/** A program, or a stage of one, on TensorFlow's device: its constants, and the tapes of all stages with the first. Runs block the thread. */
 export class LoadedProgram {
   private readonly constants: (number | undefined)[];
+  private readonly keep: ReadonlySet<string>;
   private readonly tapes = new Map<number, Tape>();
 
   constructor(
     private readonly binding: Binding,
     private readonly program: TensorFlowProgram,
-    private readonly keep: ReadonlySet<string>,
-    private readonly keptFrom: LoadedProgram | undefined,
+    private readonly tapeUse: TapeUse,
+    private readonly first: LoadedProgram | undefined,
     private readonly stop: Int32Array,
   ) {
+    this.keep = new Set(tapeUse.keep);
     this.constants = new Array(program.slots);
     for (const { slot, shape, dtype, data } of program.constants) {
       this.constants[slot] = binding.createTensor(shape, DATA_TYPE[dtype], data);
@@ -30,15 +28,17 @@ export class LoadedProgram {
   }
 
   /** Writes to `wanted`, and returns a new array for every other output that is not kept on the tape. */
-  run(given: Buffers, wanted: Buffers, tape: number): Record<string, TypedArray> {
-    const { binding, program } = this;
+  run(given: Buffers, wanted: Buffers, tapeNumber: number): Record<string, TypedArray> {
+    const { binding, program, first = this } = this;
+    const tape = first.tape(tapeNumber);
+    if (first === this) tape.clear();
     const tensors = [...this.constants];
     const own = new Set<number>();
     try {
       for (const [name, { slot, shape, dtype }] of program.inputs) {
         const values = given[name];
         if (values === undefined) {
-          const kept = this.keptFrom?.tapes.get(tape)?.kept.get(name);
+          const kept = tape.get(name);
           assert(kept !== undefined, `no value for ${name}`);
           tensors[slot] = kept;
         } else {
@@ -48,7 +48,9 @@ export class LoadedProgram {
         }
       }
       this.execute(tensors, own);
-      return this.collect(tensors, own, wanted, tape);
+      const results = this.collect(tensors, own, wanted, tape);
+      tape.forget(this.tapeUse.forget);
+      return results;
     } finally {
       for (const id of own) binding.deleteTensor(id);
     }
@@ -56,7 +58,7 @@ export class LoadedProgram {
 
   dispose(): void {
     for (const id of this.constants) if (id !== undefined) this.binding.deleteTensor(id);
-    for (const tape of this.tapes.keys()) this.forget(tape);
+    for (const tape of this.tapes.values()) tape.clear();
   }
 
   private execute(tensors: (number | undefined)[], own: Set<number>): void {
@@ -89,17 +91,13 @@ export class LoadedProgram {
     tensors: (number | undefined)[],
     own: Set<number>,
     wanted: Buffers,
-    tape: number,
+    tape: Tape,
   ): Record<string, TypedArray> {
     const results: Record<string, TypedArray> = {};
-    const kept = new Map<string, number>();
-    const keptOwn = new Set<number>();
-    this.forget(tape);
     for (const [name, { slot }] of this.program.outputs) {
       const id = tensors[slot]!;
       if (this.keep.has(name)) {
-        if (own.delete(id)) keptOwn.add(id);
-        kept.set(name, id);
+        tape.set(name, { id, own: own.delete(id) });
         continue;
       }
       const values = this.binding.tensorDataSync(id) as TypedArray;
@@ -107,13 +105,12 @@ export class LoadedProgram {
       if (target === undefined) results[name] = values;
       else target.set(values);
     }
-    this.tapes.set(tape, { kept, own: keptOwn });
     return results;
   }
 
-  /** Lets go of what an earlier run kept there. */
-  private forget(tape: number): void {
-    for (const id of this.tapes.get(tape)?.own ?? []) this.binding.deleteTensor(id);
-    this.tapes.delete(tape);
+  private tape(number: number): Tape {
+    const tape = this.tapes.get(number) ?? new Tape(this.binding);
+    this.tapes.set(number, tape);
+    return tape;
   }
 }

@@ -1,15 +1,23 @@
 import type { Buffers, TypedArray } from '../engine.js';
 import type { TensorFlowProgram } from './lower.js';
 
+/** What a stage of a program does with tapes, by names of values. */
+export interface TapeUse {
+  /** Outputs that stay on the device for later stages. */
+  readonly keep: readonly string[];
+  /** What no later stage reads. */
+  readonly forget: readonly string[];
+  /** The program of the first stage, which has the tapes; undefined: this one. */
+  readonly first: number | undefined;
+}
+
 /** What TensorFlow's thread is told; each call is answered once. */
 export type Request =
   | {
       readonly type: 'load';
       readonly id: number;
       readonly program: TensorFlowProgram;
-      /** Outputs that stay on the device for the program that names this one as `keptFrom`. */
-      readonly keep: readonly string[];
-      readonly keptFrom: number | undefined;
+      readonly tape: TapeUse;
       /** One number in shared memory; other than 0: runs end early. */
       readonly stop: Int32Array;
     }
@@ -19,7 +27,7 @@ export type Request =
       readonly inputs: Buffers;
       /** In shared memory. */
       readonly outputs: Buffers;
-      /** Which of the kept sets to write or to read. */
+      /** Which tape to write and to read. */
       readonly tape: number;
     }
   | { readonly type: 'dispose'; readonly id: number };

@@ -29,7 +29,7 @@ const program = new LoadedProgram(
       },
     ],
   },
-  new Set(),
+  { keep: [], forget: [], first: undefined },
   undefined,
   new Int32Array(new SharedArrayBuffer(4)),
 );

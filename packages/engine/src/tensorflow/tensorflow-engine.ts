@@ -16,11 +16,12 @@ import type {
 import { installGradients } from '../gradients.js';
 import { costOf, type GraphCost } from '../graph/cost.js';
 import type { Graph } from '../graph/graph.js';
-import { checkInPlace } from '../graph/in-place.js';
-import { splitGraph } from '../graph/split.js';
+import { checkInPlace, checkInPlaceStages } from '../graph/in-place.js';
+import { type KeptValue, splitGraph } from '../graph/split.js';
 import { graphToLower } from '../graph/trace.js';
 import { checkMemory, isOutOfMemory, outOfMemory } from '../memory-limit.js';
 import { lowerToTensorFlow } from './lower.js';
+import type { TapeUse } from './protocol.js';
 import { TensorFlowThread, type ThreadOptions } from './thread.js';
 
 export interface TensorFlowOptions extends ThreadOptions {
@@ -67,33 +68,38 @@ export class TensorFlowEngine implements Engine {
   async compile(fn: TensorFunction, inputs: Specs, options: CompileOptions): Promise<Program> {
     const graph = this.graphOf(fn, inputs, options);
     checkInPlace(graph, options.inPlace ?? {});
-    const program = await this.load(graph, options.name, [], undefined);
+    const program = await this.load(graph, options.name, { keep: [], forget: [], first: undefined });
     return compiledProgram({ name: options.name, inputs }, specsOf(graph.outputs), program);
   }
 
   async compileStaged(
     fn: TensorFunction,
     inputs: Specs,
-    late: readonly string[],
+    late: readonly (readonly string[])[],
     { tapes = 1, inPlace = {}, ...options }: StagedOptions,
   ): Promise<StagedProgram> {
-    const { early, late: rest, kept } = splitGraph(this.graphOf(fn, inputs, options), late);
-    checkInPlace(rest, inPlace);
-    const first = await this.load(early, `${options.name} (begin)`, [...kept.keys()], undefined);
-    const second = await this.load(rest, `${options.name} (finish)`, [], first.id);
-    const earlyOutputs = selectSpecs(specsOf(early.outputs), (name) => !kept.has(name));
-    return stagedProgram(
-      { name: options.name, inputs, late, tapes },
-      { earlyOutputs, lateOutputs: specsOf(rest.outputs) },
-      {
-        begin: (given, outputs, tape) => first.run(given, outputs, tape),
-        finish: (begun, given, outputs, tape) => second.run({ ...begun, ...given }, outputs, tape),
-        dispose: async () => {
-          await second.dispose();
-          await first.dispose();
-        },
+    const graph = this.graphOf(fn, inputs, options);
+    const { stages, kept } = splitGraph(graph, late);
+    checkInPlaceStages(graph, stages, inPlace);
+    const programs: Loaded[] = [];
+    for (const [stage, part] of stages.entries()) {
+      const those = (wanted: (value: KeptValue) => boolean): string[] =>
+        [...kept].filter(([, value]) => wanted(value)).map(([name]) => name);
+      const tape = {
+        keep: those(({ madeIn }) => madeIn === stage),
+        // The last stage may run again.
+        forget: those(({ lastReadIn }) => lastReadIn === stage && stage < late.length),
+        first: programs[0]?.id,
+      };
+      programs.push(await this.load(part, `${options.name} (${stage + 1} of ${stages.length})`, tape));
+    }
+    const outputs = stages.map((part) => selectSpecs(specsOf(part.outputs), (name) => !kept.has(name)));
+    return stagedProgram({ name: options.name, inputs, late, tapes }, outputs, {
+      run: (stage, given, targets, tape) => programs[stage]!.run(given, targets, tape),
+      dispose: async () => {
+        for (const program of programs.reverse()) await program.dispose();
       },
-    );
+    });
   }
 
   private graphOf(fn: TensorFunction, inputs: Specs, { name, compute }: CompileOptions): Graph {
@@ -116,14 +122,14 @@ export class TensorFlowEngine implements Engine {
     await Promise.all([...this.loaded].map((program) => program.dispose()));
   }
 
-  private async load(graph: Graph, name: string, keep: string[], keptFrom: number | undefined): Promise<Loaded> {
+  private async load(graph: Graph, name: string, tape: TapeUse): Promise<Loaded> {
     const id = programs++;
     const start = performance.now();
     const cost = costOf(graph);
     // A GPU has memory of its own, whose size the binding does not tell.
     if (this.device === 'cpu') checkMemory(name, cost);
     const program = lowerToTensorFlow(graph);
-    await this.ask(name, cost, { type: 'load', id, program, keep, keptFrom, stop: this.stop });
+    await this.ask(name, cost, { type: 'load', id, program, tape, stop: this.stop });
     this.options.onCompile?.({ program: name, cost, seconds: (performance.now() - start) / 1000, reused: false });
     const read = [...program.inputs.keys()];
     const loaded: Loaded = {

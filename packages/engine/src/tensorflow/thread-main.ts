@@ -12,9 +12,9 @@ const programs = new Map<number, LoadedProgram>();
 function handle(binding: Binding, request: Request): Answer['results'] {
   switch (request.type) {
     case 'load': {
-      const { id, program, keep, keptFrom, stop } = request;
-      const source = keptFrom === undefined ? undefined : programs.get(keptFrom);
-      programs.set(id, new LoadedProgram(binding, program, new Set(keep), source, stop));
+      const { id, program, tape, stop } = request;
+      const first = tape.first === undefined ? undefined : programs.get(tape.first);
+      programs.set(id, new LoadedProgram(binding, program, tape, first, stop));
       return undefined;
     }
     case 'run': {

@@ -118,7 +118,7 @@ class KeptTapes implements TowerPasses {
   }
 
   async encode(batch: PlacedBatch, micro: number, embeddings: Buffers): Promise<void> {
-    this.state.statistics.observe(await this.program.begin(this.microBatches.inputs(batch, micro), embeddings, micro));
+    this.state.statistics.observe(await this.program.run(0, this.microBatches.inputs(batch, micro), embeddings, micro));
   }
 
   async backward(_batch: PlacedBatch, cotangents: Cotangents): Promise<void> {
@@ -126,7 +126,7 @@ class KeptTapes implements TowerPasses {
     if (microBatches.count > 1) state.gradients.fill(0);
     for (let micro = 0; micro < microBatches.count; micro++) {
       const late = { ...this.soFar, ...microBatches.cotangents(cotangents, micro) };
-      await this.program.finish(late, state.gradientViews, micro);
+      await this.program.run(1, late, state.gradientViews, micro);
     }
   }
 

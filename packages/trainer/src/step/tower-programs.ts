@@ -233,9 +233,9 @@ export function compileEncodeThenBackward(
   const cotangents = ['dImage', 'dText'];
   const name = 'train';
   if (tapes === 1)
-    return engine.compileStaged(fn, withCotangents(options), cotangents, { name, ...computeOf(options) });
+    return engine.compileStaged(fn, withCotangents(options), [cotangents], { name, ...computeOf(options) });
   const late = [...cotangents, ...gradientNames(options).map(sumName)];
-  return engine.compileStaged(summed(fn, options), withSums(options), late, {
+  return engine.compileStaged(summed(fn, options), withSums(options), [late], {
     name,
     ...computeOf(options),
     tapes,

@@ -379,7 +379,7 @@ describe.each(ENGINES)('the train step on %s', (name) => {
       expect(actual.losses).toEqual(expected.losses);
       expectBitwise(actual.parameters, expected.parameters);
     }
-    for (const program of ['train (begin)', 'train (finish)', 'encode and backward'])
+    for (const program of ['train (1 of 2)', 'train (2 of 2)', 'encode and backward'])
       expect(recorded.nodes.get(program), program).toBeGreaterThan(simplified.nodes.get(program)!);
     await recorded.engine.close();
     await simplified.engine.close();
