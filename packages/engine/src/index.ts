@@ -21,7 +21,14 @@ export { exportOnnx, type OnnxExportOptions } from './onnx/export-onnx.js';
 export { type OnnxInput, runOnnx } from './onnx/run-onnx.js';
 export { type OpenEngineOptions, openEngine } from './open-engine.js';
 export { attention } from './ops/attention.js';
-export { type BatchStatistics, batchNorm, fixedNorm } from './ops/batch-norm.js';
+export {
+  type BatchStatistics,
+  batchNorm,
+  type CotangentMeans,
+  fixedNorm,
+  globalBatchNorm,
+  type NormExchange,
+} from './ops/batch-norm.js';
 export { checkpoint } from './ops/checkpoint.js';
 export { averagePool, convolution, relu } from './ops/convolution.js';
 export { columnSum, gemm, matmul } from './ops/fused.js';

@@ -24,7 +24,8 @@ export {
 } from './parameters.js';
 export { drawPatches, type KeptPatches, keptCount } from './patch-dropout.js';
 export { type ModelChoice, presetNames, resolveModelConfig } from './presets.js';
-export { type Observe, updateRunningStatistics } from './resnet.js';
+export { type Observe, type TrainingNorm, updateRunningStatistics } from './resnet.js';
+export { normOrder } from './resnet-parameters.js';
 export type { ParameterSpec } from './spec-list.js';
 export { pooledRows } from './text-pooling.js';
 export type { SerializedTokenizer, Tokenizer } from './tokenizer.js';

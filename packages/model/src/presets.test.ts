@@ -1,9 +1,10 @@
 import { parseRunSpec } from '@clipyard/contracts';
 import { describe, expect, it } from 'vitest';
-import { parseModelConfig } from './model-config.js';
+import { parseModelConfig, type ResNetConfig } from './model-config.js';
 import { paperRecipe } from './paper-recipe.js';
 import { counterNames, parameterCount, parameterSpecs } from './parameters.js';
 import { presetNames, resolveModelConfig } from './presets.js';
+import { normOrder } from './resnet-parameters.js';
 
 const SIZES = new Map([
   // Sums of `numel` over open_clip's parameters of these names (open_clip 3.3.0).
@@ -66,7 +67,23 @@ describe('initial parameters', () => {
     expect(parameterSpecs(config).filter(({ running, frozen }) => running && frozen)).toHaveLength(2 * 55);
     expect(counterNames(config)).toHaveLength(55);
     expect(counterNames(resolveModelConfig({ preset: 'ViT-B-32' }))).toEqual([]);
+    const { forward, backward } = normOrder(config.vision_cfg as ResNetConfig);
+    const norms = counterNames(config).map((name) => name.replace('.num_batches_tracked', ''));
+    for (const groups of [forward, backward]) {
+      expect(groups).toHaveLength(51);
+      expect(groups.flat().sort()).toEqual([...norms].sort());
+    }
   });
+});
+
+it('only ResNets take batch norm over the global batch', () => {
+  expect(resolveModelConfig({ preset: 'RN50', batchNorm: 'global' }).vision_cfg.layers).toEqual([3, 4, 6, 3]);
+  expect(() => resolveModelConfig({ preset: 'ViT-B-32', batchNorm: 'global' })).toThrow(
+    expect.objectContaining({
+      code: 'model_config_invalid',
+      fields: [expect.objectContaining({ path: 'model.batchNorm' })],
+    }),
+  );
 });
 
 describe('a model config', () => {

@@ -71,7 +71,9 @@ export interface ModelChoice {
   readonly config?: unknown;
   /** Instead of what the config says. */
   readonly patchDropout?: number;
-  /** Likewise. */
+  /** What training takes the statistics of a ResNet's batch norm over. */
+  readonly batchNorm?: 'local' | 'global';
+  /** Instead of what the config says. */
   readonly projection?: { readonly type: 'linear' } | { readonly type: 'mlp'; readonly hidden: number };
 }
 
@@ -89,7 +91,15 @@ export function resolveModelConfig(model: ModelChoice): ModelConfig {
   return switched(parseModelConfig(PRESETS[model.preset], 'model.preset'), model);
 }
 
-function switched(config: ModelConfig, { patchDropout, projection }: ModelChoice): ModelConfig {
+function switched(config: ModelConfig, { patchDropout, batchNorm, projection }: ModelChoice): ModelConfig {
+  if (batchNorm === 'global' && !isResNet(config.vision_cfg)) {
+    throw fieldError('model_config_invalid', {
+      path: 'model.batchNorm',
+      message: 'is for ResNets: a vision transformer has no batch norm',
+      value: batchNorm,
+      remedy: 'Leave it out.',
+    });
+  }
   if (patchDropout !== undefined && isResNet(config.vision_cfg)) {
     throw fieldError('model_config_invalid', {
       path: 'model.patchDropout',

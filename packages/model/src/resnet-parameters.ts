@@ -34,6 +34,28 @@ export function resnetBlocks({ layers, width }: ResNetConfig): ResNetBlock[] {
   return blocks;
 }
 
+/**
+ * The batch norms by open_clip's names: in the order in which their inputs are there, and the cotangents of their results.
+ * What stands together needs nothing of one another.
+ */
+export interface NormOrder {
+  readonly forward: readonly (readonly string[])[];
+  readonly backward: readonly (readonly string[])[];
+}
+
+export function normOrder(vision: ResNetConfig): NormOrder {
+  const blocks = resnetBlocks(vision).map(({ name, downsample }) => {
+    const [bn1, bn2, bn3] = [1, 2, 3].map((i) => `${name}.bn${i}`) as [string, string, string];
+    const around = downsample ? [`${name}.downsample.1`] : [];
+    return { forward: [[bn1, ...around], [bn2], [bn3]], backward: [[bn3, ...around], [bn2], [bn1]] };
+  });
+  const stem = [1, 2, 3].map((i) => [`visual.bn${i}`]);
+  return {
+    forward: [...stem, ...blocks.flatMap(({ forward }) => forward)],
+    backward: [...blocks.reverse().flatMap(({ backward }) => backward), ...stem.toReversed()],
+  };
+}
+
 /** The modified ResNet's parameters and running statistics. */
 export function addResNet(specs: SpecList, config: ModelConfig, vision: ResNetConfig): void {
   const convolution = (name: string, width: number, channels: number, side: number): void =>

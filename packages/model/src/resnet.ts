@@ -4,7 +4,9 @@ import {
   batchNorm,
   convolution,
   fixedNorm,
+  globalBatchNorm,
   linear,
+  type NormExchange,
   relu,
   type Tensor,
   tf,
@@ -21,11 +23,14 @@ import { joinHeads, type Parameters, splitHeads } from './transformer-block.js';
 /** Gets a batch's value [c] of a running statistic, by the buffer's name. The caller disposes of it. */
 export type Observe = (buffer: string, value: Tensor) => void;
 
+/** What batch norm works on in training: statistics of the samples here, which it tells, or those of all, by the norm's name. */
+export type TrainingNorm = { readonly observe: Observe } | { readonly exchange: (norm: string) => NormExchange };
+
 /**
- * Features [m,32 · width], which are projected to embeddings. With `observe` batch norm works on the batch's own statistics, as in training, and tells them; without,
- * on the running statistics among the parameters.
+ * Features [m,32 · width], which are projected to embeddings. Without `training` batch norm works on the running statistics
+ * among the parameters.
  */
-export function resnet(vision: ResNetConfig, parameters: Parameters, images: Tensor, observe?: Observe): Tensor {
+export function resnet(vision: ResNetConfig, parameters: Parameters, images: Tensor, training?: TrainingNorm): Tensor {
   const p = (name: string): Tensor => parameters[name]!;
   const stem = ([1, 2, 3] as const).reduce(
     (x, i) => relu(convolve(x, `visual.conv${i}`, `visual.bn${i}`, i === 1 ? 2 : 1)),
@@ -45,10 +50,11 @@ export function resnet(vision: ResNetConfig, parameters: Parameters, images: Ten
   function normalize(places: Tensor, name: string): Tensor {
     const [gain, bias] = [p(`${name}.weight`), p(`${name}.bias`)];
     const [mean, variance] = [`${name}.running_mean`, `${name}.running_var`];
-    if (observe === undefined) return fixedNorm(places, gain, bias, { mean: p(mean), variance: p(variance) });
+    if (training === undefined) return fixedNorm(places, gain, bias, { mean: p(mean), variance: p(variance) });
+    if ('exchange' in training) return globalBatchNorm(places, gain, bias, training.exchange(name));
     return batchNorm(places, gain, bias, (statistics) => {
-      observe(mean, statistics.mean);
-      observe(variance, statistics.variance);
+      training.observe(mean, statistics.mean);
+      training.observe(variance, statistics.variance);
     });
   }
 

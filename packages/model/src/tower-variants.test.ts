@@ -89,8 +89,10 @@ function wholeBatchStep(config: ModelConfig): TensorFunction {
     const loss = (...tensors: tf.Tensor[]): tf.Tensor => {
       const parameters = Object.fromEntries(names.map((name, i) => [name, tensors[i]!]));
       const image = encodeImage(config, parameters, inputs.images!, {
-        observe: (buffer, value) => {
-          kept[`batch:${buffer}`] = value;
+        norm: {
+          observe: (buffer, value) => {
+            kept[`batch:${buffer}`] = value;
+          },
         },
       });
       const text = encodeText(config, parameters, inputs.tokens!, inputs.ends!);

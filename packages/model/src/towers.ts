@@ -2,7 +2,7 @@ import { l2Normalize, layerNorm, rows, type Tensor, tf } from '@clipyard/engine'
 import { isResNet, type ModelConfig } from './model-config.js';
 import type { KeptPatches } from './patch-dropout.js';
 import { project, textPrefix } from './projection.js';
-import { type Observe, resnet } from './resnet.js';
+import { resnet, type TrainingNorm } from './resnet.js';
 import { pooledPicker } from './text-pooling.js';
 import { causalMask, type Parameters, transformer } from './transformer-block.js';
 import { vit } from './vit.js';
@@ -20,8 +20,8 @@ export interface TowerOptions {
 export interface ImageTowerOptions extends TowerOptions {
   /** Default: all patches. */
   readonly kept?: KeptPatches | undefined;
-  /** Batch norm works on the batch's own statistics and tells them; default: on the running ones among the parameters. */
-  readonly observe?: Observe | undefined;
+  /** Default: batch norm works on the running statistics among the parameters. */
+  readonly norm?: TrainingNorm | undefined;
 }
 
 /** Embeddings of length 1 [m,D] of pictures [m,S,S,3] (normalised, channels last). */
@@ -37,11 +37,11 @@ export function imageFeatures(
   config: ModelConfig,
   parameters: Parameters,
   images: Tensor,
-  { kept, observe, checkpointBlocks }: ImageTowerOptions = {},
+  { kept, norm, checkpointBlocks }: ImageTowerOptions = {},
 ): Tensor {
   const { vision_cfg: vision } = config;
   return isResNet(vision)
-    ? resnet(vision, parameters, images, observe)
+    ? resnet(vision, parameters, images, norm)
     : vit(vision, { quick: config.quick_gelu, checkpointBlocks }, parameters, images, kept);
 }
 

@@ -1,4 +1,4 @@
-import { averagePool, batchNorm, convolution, fixedNorm, relu, tf } from '../index.js';
+import { averagePool, batchNorm, convolution, fixedNorm, globalBatchNorm, relu, tf } from '../index.js';
 import type { CaseInput, OperationCase } from './operation-case.js';
 import { add, at, build, map, mean, type ReferenceArray, reduce, transpose, zip } from './reference-array.js';
 
@@ -107,6 +107,13 @@ export const PICTURE_CASES: readonly OperationCase[] = [
       name: `batchNorm of ${n} rows of ${c}`,
       inputs: normInputs(n, c),
       compute: ({ x, gain, bias }) => batchNorm(x!, gain!, bias!, ({ mean, variance }) => tf.dispose([mean, variance])),
+      reference: ({ x, gain, bias }) => normalized(x!, gain!, bias!),
+    },
+    {
+      name: `globalBatchNorm of ${n} rows of ${c}, which are all`,
+      inputs: normInputs(n, c),
+      compute: ({ x, gain, bias }) =>
+        globalBatchNorm(x!, gain!, bias!, { statistics: (own) => own, cotangents: (own) => own }),
       reference: ({ x, gain, bias }) => normalized(x!, gain!, bias!),
     },
     {

@@ -55,6 +55,55 @@ export function batchNorm(
   );
 }
 
+/** Means over rows [c] of the cotangent, and of its product with x as normalised. */
+export interface CotangentMeans {
+  readonly cotangent: Tensor;
+  readonly product: Tensor;
+}
+
+/** What a norm whose rows lie in several places needs of the others: each gets what these rows give, and returns that of all. */
+export interface NormExchange {
+  /** Mean and variance [c] of n rows, this one not the unbiased one. */
+  statistics(own: BatchStatistics, n: number): BatchStatistics;
+  cotangents(own: CotangentMeans): CotangentMeans;
+}
+
+/**
+ * `batchNorm` over rows of which x_nc are some, as many as in every other place. The gradients of gain and bias are of these
+ * rows, so that their sum over all places is that of all rows.
+ */
+export function globalBatchNorm(x: Tensor, gain: Tensor, bias: Tensor, exchange: NormExchange): Tensor {
+  const n = x.shape[0]!;
+  return withGradient(
+    (...args) => {
+      const [x, gain, bias, save] = args as unknown as [Tensor, Tensor, Tensor, Save];
+      const ownMean = columnSum(x, 1 / n);
+      const ownVariance = columnSum(tf.square(tf.sub(x, ownMean)), 1 / n);
+      const { mean, variance } = exchange.statistics({ mean: ownMean, variance: ownVariance }, n);
+      const centred = tf.sub(x, mean) as Tensor;
+      const inverse = tf.rsqrt(tf.add(variance, EPSILON));
+      save([centred, inverse, gain]);
+      return {
+        value: tf.add(tf.mul(centred, tf.mul(inverse, gain)), bias),
+        gradFunc: (dy, saved) => {
+          const [centred, inverse, gain] = saved as [Tensor, Tensor, Tensor];
+          const dBias = columnSum(dy);
+          const dGain = tf.mul(columnSum(tf.mul(dy, centred)), inverse) as Tensor;
+          const own = { cotangent: tf.mul(dBias, 1 / n) as Tensor, product: tf.mul(dGain, 1 / n) as Tensor };
+          const { cotangent, product } = exchange.cotangents(own);
+          const scale = tf.mul(inverse, gain);
+          const slope = tf.neg(tf.mul(tf.mul(scale, inverse), product));
+          const offset = tf.neg(tf.mul(scale, cotangent));
+          return [tf.add(tf.add(tf.mul(dy, scale), tf.mul(centred, slope)), offset), dGain, dBias];
+        },
+      };
+    },
+    x,
+    gain,
+    bias,
+  );
+}
+
 /** x_nc normalised with given statistics [c] instead of its own, times gain_c plus bias_c. */
 export function fixedNorm(x: Tensor, gain: Tensor, bias: Tensor, { mean, variance }: BatchStatistics): Tensor {
   const scale = tf.mul(gain, tf.rsqrt(tf.add(variance, EPSILON)));
