@@ -87,7 +87,7 @@ export async function openRun(
   const plan = planRun(spec, trainData.size, {
     rank: start.rank,
     worldSize: start.worldSize,
-    cutsShare: engine.device === 'cpu' && !isResNet(config.vision_cfg),
+    cutsShare: engine.device === 'cpu' && (!isResNet(config.vision_cfg) || spec.model.batchNorm === 'global'),
   });
 
   const { emaDecay, momentDtype } = spec.optimizer;
@@ -105,6 +105,7 @@ export async function openRun(
       teacher,
       compute: spec.precision.compute,
       checkpointBlocks: spec.memory.checkpointBlocks,
+      batchNorm: spec.model.batchNorm,
       seed: spec.seed,
     },
   );

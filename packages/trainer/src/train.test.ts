@@ -418,24 +418,30 @@ describe('a run', () => {
     expectBitwise(await weights('a', 12), await weights('b', 12));
   });
 
-  it('of a ResNet, resumed, equals never stopped, running statistics included', async () => {
-    const config = {
-      ...(SPEC.model as { config: object }).config,
-      vision_cfg: { image_size: 32, layers: [1, 1, 1, 1], width: 4, patch_size: null },
-    };
-    const spec: Partial<RunSpecInput> = { model: { config }, evaluate: { tasks: [{ type: 'retrieval' }] } };
-    const whole = await run('a', { worldSize: 2, spec });
-    const stopped = await run('b', { worldSize: 2, spec, stopAtCheckpoint: 4 });
-    const rest = await run('b', { worldSize: 2, spec, resume: stopped.checkpoints });
-    expectBitwise(await weights('b', 12), await weights('a', 12));
-    const [evaluated, again] = [whole, rest].map(({ reports }) => reports.find(({ type }) => type === 'evaluation'));
-    expect(again).toEqual(evaluated);
-    const { entries, data } = readSafetensors(await file('b', 12, 'model.safetensors'));
-    const counter = entries.get('visual.layer4.0.downsample.1.num_batches_tracked')!;
-    expect([counter.dtype, counter.shape, tensorValues(counter, data)[0]]).toEqual(['I64', [], 12n]);
-    const variances = tensorFloats(entries.get('visual.bn1.running_var')!, data);
-    expect(variances.every((variance) => variance > 0 && variance !== 1)).toBe(true);
-  });
+  it.each(['local', 'global'] as const)(
+    'of a ResNet with %s batch norm, resumed, equals never stopped, running statistics included',
+    async (batchNorm) => {
+      const config = {
+        ...(SPEC.model as { config: object }).config,
+        vision_cfg: { image_size: 32, layers: [1, 1, 1, 1], width: 4, patch_size: null },
+      };
+      const spec: Partial<RunSpecInput> = {
+        model: { config, batchNorm },
+        evaluate: { tasks: [{ type: 'retrieval' }] },
+      };
+      const whole = await run('a', { worldSize: 2, spec });
+      const stopped = await run('b', { worldSize: 2, spec, stopAtCheckpoint: 4 });
+      const rest = await run('b', { worldSize: 2, spec, resume: stopped.checkpoints });
+      expectBitwise(await weights('b', 12), await weights('a', 12));
+      const [evaluated, again] = [whole, rest].map(({ reports }) => reports.find(({ type }) => type === 'evaluation'));
+      expect(again).toEqual(evaluated);
+      const { entries, data } = readSafetensors(await file('b', 12, 'model.safetensors'));
+      const counter = entries.get('visual.layer4.0.downsample.1.num_batches_tracked')!;
+      expect([counter.dtype, counter.shape, tensorValues(counter, data)[0]]).toEqual(['I64', [], 12n]);
+      const variances = tensorFloats(entries.get('visual.bn1.running_var')!, data);
+      expect(variances.every((variance) => variance > 0 && variance !== 1)).toBe(true);
+    },
+  );
 
   it.each([
     [1, 2],

@@ -48,6 +48,12 @@ export const modelSchema = z
       .describe(
         "Part of each picture's patches that the image tower does not see in training, chosen anew each time, the same on any number of ranks (FLIP, Li et al., arXiv 2212.00794); evaluation sees all. Default: `vision_cfg.patch_dropout` of the config, 0 for presets",
       ),
+    batchNorm: z
+      .enum(['local', 'global'])
+      .default('local')
+      .describe(
+        'What the batch norm of a ResNet takes mean and variance over in training. `local`: each micro-batch of a rank, as open_clip does by default; `global`: the global batch (SyncBatchNorm), so that no number of ranks or micro-batches changes what is computed, for two exchanges between ranks a norm and step, and without `batch.micro`',
+      ),
     lock: z
       .strictObject({
         image: z.boolean().default(false).describe('Image tower'),

@@ -122,6 +122,18 @@ it('says which type of loss a field belongs to, and fills in the defaults of eac
   expect(problemsOf({ loss: { labelSmoothing: 1 } })).toMatchObject([{ path: 'loss.labelSmoothing', value: 1 }]);
 });
 
+it('refuses micro-batches that are encoded alone where batch norm spans them', () => {
+  const [model, batch] = [
+    { ...SPEC.model, batchNorm: 'global' },
+    { ...SPEC.batch, micro: 2 },
+  ];
+  expect(problemsOf({ model, batch })).toMatchObject([
+    { path: 'batch.micro', value: 2, remedy: expect.stringContaining('batchNorm') },
+  ]);
+  expect(problemsOf({ model })).toEqual([]);
+  expect(problemsOf({ batch })).toEqual([]);
+});
+
 it('refuses to compare pictures that augmentation makes differ', () => {
   const data = { ...SPEC.data, augment: 'crop' };
   expect(problemsOf({ data, loss: { maskDuplicates: 'image' } })).toMatchObject([

@@ -178,6 +178,15 @@ function checkAcrossFields(spec: RunSpec): void {
       remedy: `Use a multiple of ${micro}, such as ${Math.ceil(global / micro) * micro}.`,
     });
   }
+  if (micro !== undefined && spec.model.batchNorm === 'global') {
+    throw fieldError('spec_invalid', {
+      path: 'batch.micro',
+      message:
+        'encodes each micro-batch alone and anew, but model.batchNorm `global` takes all of them through each layer together',
+      value: micro,
+      remedy: 'Leave it out, or set model.batchNorm to `local`.',
+    });
+  }
   refuseTasksOfOneName(spec.evaluate.tasks);
   const { corruptions, tasks } = spec.evaluate;
   if (corruptions !== undefined && !tasks.some((task) => task.type === 'zeroshot' || task.type === 'retrieval')) {

@@ -33,6 +33,8 @@ export interface LoadedModel {
   readonly parameters: readonly ParameterSpec[];
   /** By the names of the parameters. */
   readonly values: Readonly<Record<string, Float32Array>>;
+  /** How often batch norm's running statistics have moved, as far as the source says; else 0. */
+  readonly updates: number;
 }
 
 /** `config`: instead of the source's own. Throws as `loadWeights` does, and `model_config_invalid` without a config. */
@@ -57,12 +59,14 @@ export async function loadModel(
     }),
   );
   await loadWeights(source, { config, parameters, viewOf: (name) => values[name]!, field, log });
-  return { source, config, parameters, values };
+  const counter = counterNames(config).find((name) => source.entries.get(name)?.dtype === 'I64');
+  const updates = counter === undefined ? 0 : await source.integer(counter);
+  return { source, config, parameters, values, updates };
 }
 
 /** The files of a directory that open_clip loads strictly. Throws `model_config_invalid` for a model that open_clip has not. */
 export function* openClipExport(model: LoadedModel): Generator<OutputFile> {
-  const { config, parameters, values } = model;
+  const { config, parameters, values, updates } = model;
   if (config.projection !== undefined) {
     throw fieldError('model_config_invalid', {
       path: 'projection',
@@ -73,7 +77,10 @@ export function* openClipExport(model: LoadedModel): Generator<OutputFile> {
   }
   yield {
     name: OPEN_CLIP_WEIGHTS_FILE,
-    body: parametersImage(parameters, (name) => values[name]!, { names: counterNames(config), value: 0 }).chunks(),
+    body: parametersImage(parameters, (name) => values[name]!, {
+      names: counterNames(config),
+      value: updates,
+    }).chunks(),
   };
   yield* companions(model, openClipReadme(factsOf(model)));
 }

@@ -15,7 +15,13 @@ import {
 import type { LoadedModel, OutputFile } from './export-model.js';
 
 /** The files of a checkpoint of step 0: what runs start from and evaluations take. `manifestFile` comes last. */
-export function* importedCheckpoint({ source, config, parameters, values }: LoadedModel): Generator<OutputFile> {
+export function* importedCheckpoint({
+  source,
+  config,
+  parameters,
+  values,
+  updates,
+}: LoadedModel): Generator<OutputFile> {
   const state: CheckpointState = {
     version: 2,
     jobId: 'imported',
@@ -27,7 +33,10 @@ export function* importedCheckpoint({ source, config, parameters, values }: Load
   };
   yield {
     name: MODEL_FILE,
-    body: parametersImage(parameters, (name) => values[name]!, { names: counterNames(config), value: 0 }).chunks(),
+    body: parametersImage(parameters, (name) => values[name]!, {
+      names: counterNames(config),
+      value: updates,
+    }).chunks(),
   };
   yield {
     name: CONFIG_FILE,

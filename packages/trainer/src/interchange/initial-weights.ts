@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type BlobStore, ClipyardError, fieldError, type Group, type RankStart } from '@clipyard/contracts';
 import { resolveDataPath } from '@clipyard/data';
 import type { ModelConfig } from '@clipyard/model';
-import { readSafetensors, tensorFloats } from '@clipyard/tensor';
+import { readSafetensors, tensorFloats, tensorValues } from '@clipyard/tensor';
 import { z } from 'zod';
 import { AVERAGE_FILE, CONFIG_FILE, MODEL_FILE, parseJson, TOKENIZER_FILE } from '../checkpoint/checkpoint-format.js';
 import { openCheckpoint } from '../checkpoint/checkpoint-reader.js';
@@ -87,6 +87,7 @@ async function checkpointWeights(
     preprocess: config?.preprocess_cfg,
     tokenizer: await json(TOKENIZER_FILE, z.unknown()),
     floats: async (name) => tensorFloats(entries.get(name)!, data),
+    integer: async (name) => Number(tensorValues(entries.get(name)!, data)[0]),
     close: async () => {},
   };
 }

@@ -16,5 +16,7 @@ export interface WeightSource {
   readonly tokenizer: unknown;
   /** A tensor's values as float32, widened exactly from fp16 and bf16. */
   floats(name: string): Promise<Float32Array>;
+  /** The number in a tensor of one integer. */
+  integer(name: string): Promise<number>;
   close(): Promise<void>;
 }

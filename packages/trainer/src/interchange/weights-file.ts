@@ -3,7 +3,13 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ClipyardError, fieldError } from '@clipyard/contracts';
-import { parseSafetensorsHeader, readSafetensorsHeaderLength, tensorFloats } from '@clipyard/tensor';
+import {
+  parseSafetensorsHeader,
+  readSafetensorsHeaderLength,
+  type SafetensorsEntry,
+  tensorFloats,
+  tensorValues,
+} from '@clipyard/tensor';
 import { z } from 'zod';
 import {
   AVERAGE_FILE,
@@ -58,6 +64,11 @@ export async function openWeights(
     const config = await readJson(join(directory, CONFIG_FILE), openClipConfigSchema);
     const isCheckpoint = (await statOf(join(directory, MANIFEST_FILE))) !== undefined;
     const state = isCheckpoint ? await readJson(join(directory, STATE_FILE), stateSchema) : undefined;
+    const readTensor = async (name: string): Promise<[SafetensorsEntry, Uint8Array]> => {
+      const entry = header.entries.get(name)!;
+      const data = await readPart(handle, header.dataOffset + entry.start, header.dataOffset + entry.end);
+      return [{ ...entry, start: 0, end: data.byteLength }, data];
+    };
     return {
       where: path,
       step: state?.step,
@@ -68,11 +79,8 @@ export async function openWeights(
       tokenizer:
         (await readJson(join(directory, EXPORTED_TOKENIZER_FILE), z.unknown())) ??
         (await readJson(join(directory, TOKENIZER_FILE), z.unknown())),
-      floats: async (name) => {
-        const entry = header.entries.get(name)!;
-        const data = await readPart(handle, header.dataOffset + entry.start, header.dataOffset + entry.end);
-        return tensorFloats({ ...entry, start: 0, end: data.byteLength }, data);
-      },
+      floats: async (name) => tensorFloats(...(await readTensor(name))),
+      integer: async (name) => Number(tensorValues(...(await readTensor(name)))[0]),
       close: () => handle.close(),
     };
   } catch (error) {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Group } from '@clipyard/contracts';
+import type { StepBatch } from './micro-batches.js';
 import type { RunPlan } from './run-plan.js';
-import type { StepBatch } from './tower-passes.js';
 
 /** Bytes of a sample's key. That two different samples of one batch share theirs in a million steps of 32,768 has odds of 1 in 34,000. */
 const KEY_BYTES = 8;

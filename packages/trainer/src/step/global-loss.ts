@@ -11,9 +11,9 @@ import {
 } from '@clipyard/loss';
 import { gatherDuplicateKeys } from './duplicate-keys.js';
 import type { GatheredEmbeddings } from './gathered-embeddings.js';
+import type { PlacedBatch } from './micro-batches.js';
 import type { RunPlan } from './run-plan.js';
 import { Teacher, type TeacherWeights } from './teacher.js';
-import type { PlacedBatch } from './tower-passes.js';
 import type { TrainState } from './train-state.js';
 
 export interface GlobalLossOptions {

@@ -1,3 +1,5 @@
+export type StepPhase = 'encode' | 'communicate' | 'loss' | 'backward' | 'optimizer';
+
 /** Adds up how long each phase of the steps took, in ms. */
 export class PhaseTimer<Phase extends string> {
   private totals = new Map<Phase, number>();

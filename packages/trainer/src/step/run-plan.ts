@@ -25,8 +25,8 @@ export interface PlanOptions {
   readonly rank: number;
   readonly worldSize: number;
   /**
-   * Whether a share may be cut into micro-batches where the spec names none: on a CPU, and not where batch norm makes them
-   * part of the arithmetic.
+   * Whether a share may be cut into micro-batches where the spec names none: on a CPU, and not where local batch norm makes
+   * them part of the arithmetic.
    */
   readonly cutsShare: boolean;
 }

@@ -4,9 +4,9 @@ import { FlatLayout } from '@clipyard/tensor';
 import { statisticName } from './tower-programs.js';
 
 /**
- * Keeps the running statistics of batch norm the same on every rank. A step moves them once, towards the mean of the
- * statistics of all micro-batches of the global batch: so they do not depend on how micro-batches fall to ranks, and one
- * micro-batch on one rank gives PyTorch's.
+ * Keeps the running statistics of batch norm the same on every rank. A step moves them once, towards the statistics of the
+ * global batch, or where batch norm is local the mean of those of all its micro-batches: so they do not depend on how
+ * micro-batches fall to ranks, and one micro-batch on one rank gives PyTorch's.
  */
 export class RunningStatistics {
   private readonly views: Readonly<Record<string, Float32Array>>;
@@ -32,14 +32,21 @@ export class RunningStatistics {
     this.observed++;
   }
 
+  /** Takes a value of the global batch, which every rank knows, by the buffer's name. */
+  set(name: string, values: ArrayLike<number>): void {
+    this.sumViews[name]!.set(values);
+  }
+
   /** On all ranks together, once a step. */
   async update(group: Group, signal: AbortSignal): Promise<void> {
     if (this.sums.length === 0) return;
-    if (group.worldSize > 1) await group.allReduce(this.sums, 'sum', { signal });
-    const count = this.observed * group.worldSize;
-    this.sums.forEach((sum, i) => {
-      this.sums[i] = sum / count;
-    });
+    if (this.observed > 0) {
+      if (group.worldSize > 1) await group.allReduce(this.sums, 'sum', { signal });
+      const count = this.observed * group.worldSize;
+      this.sums.forEach((sum, i) => {
+        this.sums[i] = sum / count;
+      });
+    }
     updateRunningStatistics(this.views, this.sumViews);
     this.sums.fill(0);
     this.observed = 0;

@@ -1,5 +1,4 @@
-import type { PhaseTimer } from './phase-timer.js';
-import type { StepPhase } from './train-step.js';
+import type { PhaseTimer, StepPhase } from './phase-timer.js';
 
 /** Time between two reports, ms, unless a step takes longer. */
 const REPORT_INTERVAL_MS = 500;

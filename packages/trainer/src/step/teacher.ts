@@ -3,8 +3,8 @@ import type { Engine, Program } from '@clipyard/engine';
 import type { TeacherEmbeddings } from '@clipyard/loss';
 import type { ModelConfig } from '@clipyard/model';
 import { GatheredEmbeddings } from './gathered-embeddings.js';
+import { MicroBatches, type PlacedBatch } from './micro-batches.js';
 import type { RunPlan } from './run-plan.js';
-import { MicroBatches, type PlacedBatch } from './tower-passes.js';
 import { compileTeacher } from './tower-programs.js';
 import type { TrainState } from './train-state.js';
 
@@ -29,7 +29,7 @@ export class Teacher {
     plan: RunPlan,
   ): Promise<Teacher> {
     const { config, specs } = weights;
-    const microBatches = new MicroBatches(deps.engine, weights, { config, plan, compute: 'fp32', seed: 0 }, false);
+    const microBatches = new MicroBatches(deps.engine, weights, { config, plan, seed: 0 }, false);
     const embeddings = new GatheredEmbeddings(deps, plan, config.embed_dim);
     const options = { config, parameters: specs, samples: plan.microBatch, compute: 'fp32' as const };
     const encoder = await compileTeacher(deps.engine, options);

@@ -16,9 +16,9 @@ import {
   type KeptPatches,
   keptCount,
   type ModelConfig,
-  type Observe,
   type ParameterSpec,
   projectImage,
+  type TrainingNorm,
 } from '@clipyard/model';
 
 /**
@@ -90,18 +90,19 @@ const trainingSpecs = (options: TowerProgramOptions): Record<string, Specs[strin
   ...keptSpecs(options),
 });
 
-const intoOutputs =
-  (outputs: Record<string, Tensor>): Observe =>
-  (running, value) => {
+/** Batch norm works on a micro-batch's own statistics, which are outputs. */
+const localNorm = (_inputs: Record<string, Tensor>, outputs: Record<string, Tensor>): TrainingNorm => ({
+  observe: (running, value) => {
     outputs[statisticName(running)] = value;
-  };
+  },
+});
 
 /** Forward only, in training: `image` and `text` [m,D], and the batch's statistics, which batch norm works on. */
 export function compileEncoder(engine: Engine, options: TowerProgramOptions): Promise<Program> {
   const { config } = options;
   const fn: TensorFunction = (inputs) => {
     const statistics: Record<string, Tensor> = {};
-    const training = { kept: keptOf(inputs), observe: intoOutputs(statistics) };
+    const training = { kept: keptOf(inputs), norm: localNorm(inputs, statistics) };
     const image = encodeImage(config, inputs, inputs.images!, training);
     return { image, text: encodeText(config, inputs, inputs.tokens!, inputs.ends!), ...statistics };
   };
@@ -154,7 +155,10 @@ export function compileImageFeatures(engine: Engine, options: TowerProgramOption
  * Embeddings and the batch's statistics, and given the embeddings' cotangents `dImage` and `dText` [m,D] the gradient of
  * every tower parameter that is trained.
  */
-function vectorJacobian({ config, parameters, samples, checkpointBlocks }: TowerProgramOptions): TensorFunction {
+export function vectorJacobian(
+  { config, parameters, samples, checkpointBlocks }: TowerProgramOptions,
+  normOf: (inputs: Record<string, Tensor>, outputs: Record<string, Tensor>) => TrainingNorm = localNorm,
+): TensorFunction {
   // Embeddings get their gradients last, and come first among the outputs: ONNX Runtime walks back from the last output,
   // and would go through the whole backward pass for an embedding before it forms, and lets go of, anything else.
   const isEmbedding = (name: string): number => Number(name.includes('embedding'));
@@ -163,12 +167,12 @@ function vectorJacobian({ config, parameters, samples, checkpointBlocks }: Tower
     .sort((a, b) => isEmbedding(b) - isEmbedding(a));
   return (inputs) => {
     const statistics: Record<string, Tensor> = {};
-    const observe = intoOutputs(statistics);
+    const norm = normOf(inputs, statistics);
     const towers = (...values: Tensor[]): Tensor => {
       const byName = { ...inputs, ...Object.fromEntries(names.map((name, i) => [name, values[i]!])) };
       return tf.concat(
         [
-          encodeImage(config, byName, inputs.images!, { kept: keptOf(inputs), checkpointBlocks, observe }),
+          encodeImage(config, byName, inputs.images!, { kept: keptOf(inputs), checkpointBlocks, norm }),
           encodeText(config, byName, inputs.tokens!, inputs.ends!, { checkpointBlocks }),
         ],
         0,
@@ -220,27 +224,36 @@ function withSums(options: TowerProgramOptions): Specs {
 const sumsInPlace = (options: TowerProgramOptions): Record<string, string> =>
   Object.fromEntries(gradientNames(options).map((name) => [name, sumName(name)]));
 
+/** What makes stages of the passes. */
+export interface Exchanges {
+  /** Inputs that only they bring. */
+  readonly specs: Specs;
+  /** Those of each stage between the first and the cotangents, and after them. */
+  readonly forward: readonly (readonly string[])[];
+  readonly backward: readonly (readonly string[])[];
+}
+
 /**
- * Encodes, waits for the cotangents, then only the backward pass is left. With several tapes for as many micro-batches,
- * it adds to the gradients so far, which may be written over.
+ * Encodes, waits for the cotangents, then only the backward pass is left, each in as many stages as there are exchanges and
+ * one more; default: no exchanges. With several tapes for as many micro-batches, it adds to the gradients so far, which may be written over.
  */
 export function compileEncodeThenBackward(
   engine: Engine,
   options: TowerProgramOptions,
   tapes: number,
+  fn: TensorFunction = vectorJacobian(options),
+  { specs, forward, backward }: Exchanges = { specs: {}, forward: [], backward: [] },
 ): Promise<StagedProgram> {
-  const fn = vectorJacobian(options);
   const cotangents = ['dImage', 'dText'];
-  const name = 'train';
-  if (tapes === 1)
-    return engine.compileStaged(fn, withCotangents(options), [cotangents], { name, ...computeOf(options) });
-  const late = [...cotangents, ...gradientNames(options).map(sumName)];
-  return engine.compileStaged(summed(fn, options), withSums(options), [late], {
-    name,
-    ...computeOf(options),
-    tapes,
-    inPlace: sumsInPlace(options),
-  });
+  const common = { name: 'train', ...computeOf(options) };
+  if (tapes === 1) {
+    const late = [...forward, cotangents, ...backward];
+    return engine.compileStaged(fn, { ...withCotangents(options), ...specs }, late, common);
+  }
+  const late = [...forward, [...cotangents, ...gradientNames(options).map(sumName)], ...backward];
+  const inPlace = sumsInPlace(options);
+  const inputs = { ...withSums(options), ...specs };
+  return engine.compileStaged(summed(fn, options), inputs, late, { ...common, tapes, inPlace });
 }
 
 /**

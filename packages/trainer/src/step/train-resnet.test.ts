@@ -54,7 +54,13 @@ const pixelsOf = (name: string): Uint8Array =>
   Uint8Array.from(formulaWords(name, BATCH * SIZE * SIZE * 3), (word) => (word >>> 8) % 256);
 
 /** A step for each name of pictures. Returns rank 0's, having checked that all ranks have the same. */
-async function trainSteps(engine: Engine, worldSize: number, micro: number, pictures: string[], keepsTapes?: boolean) {
+async function trainSteps(
+  engine: Engine,
+  worldSize: number,
+  micro: number,
+  pictures: string[],
+  { keepsTapes, batchNorm }: { keepsTapes?: boolean; batchNorm?: 'local' | 'global' } = {},
+) {
   const results = await Promise.all(
     referenceGroups(worldSize).map(async (group) => {
       const { rank } = group;
@@ -73,6 +79,7 @@ async function trainSteps(engine: Engine, worldSize: number, micro: number, pict
           optimizer: { ...fixture.adamw, clipNorm: null, emaDecay: null },
           loss: LOSS,
           compute: 'fp32',
+          batchNorm,
           seed: 0,
         },
       );
@@ -112,29 +119,37 @@ describe.each(ENGINES)('the train step of a ResNet on %s', (name) => {
   });
   afterAll(() => engine.close());
 
-  it("equals PyTorch's and open_clip's over two steps: losses, running statistics, weights, evaluation", async () => {
-    const { steps, parameters, image } = await trainSteps(engine, 1, BATCH, fixture.pictures);
-    for (const [i, { loss, statistics }] of steps.entries()) {
-      const expected = fixture.steps[i]!;
-      // After an update by Adam's the signs of gradients that are nearly zero show.
-      const tolerance = i === 0 ? 1e-4 : 5e-3;
-      expect(loss / expected.loss).toBeCloseTo(1, i === 0 ? 4 : 2);
-      for (const [buffer, { norm, first }] of Object.entries(expected.buffers)) {
-        const values = statistics[buffer];
-        if (values === undefined) continue; // a counter, which is in checkpoints only
-        expect(Math.abs(Math.hypot(...values) / norm - 1), buffer).toBeLessThan(tolerance);
-        const scale = norm / Math.sqrt(values.length);
-        expectAllClose(values.subarray(0, first.length), first, { rtol: tolerance, atol: tolerance * scale });
+  it.each([
+    [1, BATCH, 'local'],
+    [1, BATCH, 'global'],
+    [2, 1, 'global'],
+  ] as const)(
+    "on %i ranks with micro-batches of %i and %s batch norm equals PyTorch's and open_clip's over two steps: losses, running statistics, weights, evaluation",
+    async (worldSize, micro, batchNorm) => {
+      const options = { keepsTapes: true, batchNorm };
+      const { steps, parameters, image } = await trainSteps(engine, worldSize, micro, fixture.pictures, options);
+      for (const [i, { loss, statistics }] of steps.entries()) {
+        const expected = fixture.steps[i]!;
+        // After an update by Adam's the signs of gradients that are nearly zero show.
+        const tolerance = i === 0 ? 1e-4 : 5e-3;
+        expect(loss / expected.loss).toBeCloseTo(1, i === 0 ? 4 : 2);
+        for (const [buffer, { norm, first }] of Object.entries(expected.buffers)) {
+          const values = statistics[buffer];
+          if (values === undefined) continue; // a counter, which is in checkpoints only
+          expect(Math.abs(Math.hypot(...values) / norm - 1), buffer).toBeLessThan(tolerance);
+          const scale = norm / Math.sqrt(values.length);
+          expectAllClose(values.subarray(0, first.length), first, { rtol: tolerance, atol: tolerance * scale });
+        }
       }
-    }
-    expectAllClose(image, fixture.evaluated, { rtol: 2e-2, atol: 2e-3 });
-    let apart = 0;
-    for (const [parameter, { after2 }] of Object.entries(fixture.parameters)) {
-      const weights = layout.view(parameters, parameter);
-      apart += after2.filter((w, i) => Math.abs(weights[i]! - w) > 0.2 * fixture.adamw.lr).length;
-    }
-    expect(apart).toBeLessThan(8);
-  });
+      expectAllClose(image, fixture.evaluated, { rtol: 2e-2, atol: 2e-3 });
+      let apart = 0;
+      for (const [parameter, { after2 }] of Object.entries(fixture.parameters)) {
+        const weights = layout.view(parameters, parameter);
+        apart += after2.filter((w, i) => Math.abs(weights[i]! - w) > 0.2 * fixture.adamw.lr).length;
+      }
+      expect(apart).toBeLessThan(8);
+    },
+  );
 
   it.each([
     [2, 2, true],
@@ -143,8 +158,8 @@ describe.each(ENGINES)('the train step of a ResNet on %s', (name) => {
   ])(
     'on %i ranks with micro-batches of %i gives what one rank gives with them, tapes kept: %s',
     async (worldSize, micro, keepsTapes) => {
-      const one = await trainSteps(engine, 1, micro, fixture.pictures.slice(0, 1), true);
-      const split = await trainSteps(engine, worldSize, micro, fixture.pictures.slice(0, 1), keepsTapes);
+      const one = await trainSteps(engine, 1, micro, fixture.pictures.slice(0, 1), { keepsTapes: true });
+      const split = await trainSteps(engine, worldSize, micro, fixture.pictures.slice(0, 1), { keepsTapes });
       expect(split.steps[0]!.loss).toBeCloseTo(one.steps[0]!.loss, 5);
       for (const [buffer, values] of Object.entries(one.steps[0]!.statistics))
         expectAllClose(split.steps[0]!.statistics[buffer]!, values, { rtol: 1e-6, atol: 1e-7 });

@@ -5,11 +5,12 @@ import { clipScale, gradientNorm } from '@clipyard/optim';
 import { GatheredEmbeddings } from './gathered-embeddings.js';
 import { GlobalLoss } from './global-loss.js';
 import { scaleGradient } from './gradient-scale.js';
+import type { PlacedBatch, StepBatch } from './micro-batches.js';
 import { compileUpdate, type ParameterUpdate } from './parameter-update.js';
-import { PhaseTimer } from './phase-timer.js';
+import { PhaseTimer, type StepPhase } from './phase-timer.js';
 import type { RunPlan } from './run-plan.js';
 import type { TeacherWeights } from './teacher.js';
-import { compileTowerPasses, type PlacedBatch, type StepBatch, type TowerPasses } from './tower-passes.js';
+import { compileTowerPasses, type TowerPasses } from './tower-passes.js';
 import type { TrainState } from './train-state.js';
 
 /**
@@ -26,8 +27,6 @@ export interface StepResult {
   readonly gradientNorm: number;
 }
 
-export type StepPhase = 'encode' | 'communicate' | 'loss' | 'backward' | 'optimizer';
-
 export interface TrainStepOptions {
   readonly config: ModelConfig;
   readonly plan: RunPlan;
@@ -39,12 +38,13 @@ export interface TrainStepOptions {
   readonly compute: ComputePrecision;
   /** Default: what is within the blocks is kept for the backward pass. */
   readonly checkpointBlocks?: boolean | undefined;
+  /** What batch norm takes its statistics over: a micro-batch or the global batch. Default local. */
+  readonly batchNorm?: 'local' | 'global' | undefined;
   /** Of the run, for rounding and patch dropout. */
   readonly seed: number;
 }
 
 export class TrainStep {
-  readonly timer = new PhaseTimer<StepPhase>();
   private readonly embeddings: GatheredEmbeddings;
   private readonly dImage_bD: Float32Array;
   private readonly dText_bD: Float32Array;
@@ -57,6 +57,7 @@ export class TrainStep {
     private readonly towers: TowerPasses,
     private readonly loss: GlobalLoss,
     private readonly parameterUpdate: ParameterUpdate,
+    readonly timer: PhaseTimer<StepPhase>,
   ) {
     const { plan, config } = options;
     this.embeddings = new GatheredEmbeddings({ engine, group }, plan, config.embed_dim);
@@ -70,14 +71,15 @@ export class TrainStep {
     options: TrainStepOptions,
   ): Promise<TrainStep> {
     const { engine, group, state } = deps;
-    const { config, plan, compute, checkpointBlocks, optimizer, seed } = options;
-    const towers = await compileTowerPasses(engine, state, { config, plan, compute, checkpointBlocks, seed });
+    const { config, plan, optimizer, seed } = options;
+    const timer = new PhaseTimer<StepPhase>();
+    const towers = await compileTowerPasses({ engine, group, state, timer }, options);
     const loss = await GlobalLoss.create(
       { engine, group },
       { loss: options.loss, plan, dimension: config.embed_dim, teacher: options.teacher },
     );
     const parameterUpdate = await compileUpdate(engine, state, { ...optimizer, seed });
-    return new TrainStep(engine, group, state, options, towers, loss, parameterUpdate);
+    return new TrainStep(engine, group, state, options, towers, loss, parameterUpdate, timer);
   }
 
   /**
@@ -98,7 +100,7 @@ export class TrainStep {
 
     const scaled = this.options.compute === 'fp16';
     const scale = scaled ? await scaleGradient(Object.values(cotangents), group, { signal }) : 1;
-    await timer.time('backward', () => this.towers.backward(batch, cotangents));
+    await this.towers.backward(batch, cotangents, signal);
     state.logitScaleGradient = scale * dLogitScale;
     state.logitBiasGradient = scale * dLogitBias;
 
@@ -122,10 +124,11 @@ export class TrainStep {
 
   private async encodeAndGather(batch: PlacedBatch, signal: AbortSignal): Promise<void> {
     const { embeddings, timer } = this;
-    for (let micro = 0; micro < this.options.plan.microBatches; micro++) {
-      await timer.time('encode', () => this.towers.encode(batch, micro, embeddings.own(micro)));
-      embeddings.send(micro, signal);
-    }
+    const sink = {
+      own: (micro: number) => embeddings.own(micro),
+      send: (micro: number) => embeddings.send(micro, signal),
+    };
+    await this.towers.encode(batch, sink, signal);
     await timer.time('communicate', () => embeddings.arrived());
   }
 

@@ -38,6 +38,7 @@ async function tokenizerOf(beside: unknown, named: string, vocabSize = VOCABULAR
     preprocess: undefined,
     tokenizer: beside,
     floats: () => Promise.reject(new Error('not read')),
+    integer: () => Promise.reject(new Error('not read')),
     close: async () => {},
   };
   const said: string[] = [];
