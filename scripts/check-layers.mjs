@@ -114,7 +114,7 @@ function checkSources(root, entry, byName, rootDependencies) {
     for (const file of sourceFiles(join(root, entry.dir, folder))) {
       const path = relative(root, file).split(sep).join('/');
       const source = readFileSync(file, 'utf8');
-      const isDevelopment = folder !== 'src' || /\.test\.\w+$/.test(file);
+      const isDevelopment = folder !== 'src' || /\.test\.\w+$|(?:^|\/)test-[^/]*$/.test(file);
       const context = { root, entry, byName, rootDependencies, path, file, folder, isDevelopment };
       fileEdges.set(path, []);
       for (const found of importsOf(source)) {

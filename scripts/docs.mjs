@@ -1,16 +1,27 @@
 #!/usr/bin/env node
 /**
- * Writes the reference pages that are made from the contracts and other sources: run spec, errors, limits and metrics.
+ * Writes the reference that is made from the contracts and other sources: run spec, errors, limits, metrics, the routes of
+ * the REST page and the OpenAPI document.
  * Usage: npm run build && node scripts/docs.mjs. A test compares the pages with what this renders.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ERRORS, LIMITS, METRICS, parameterSchema, runSpecSchema, sweepSpecSchema } from '@clipyard/contracts';
+import {
+  ERRORS,
+  LIMITS,
+  METRICS,
+  OPERATIONS,
+  openApiDocument,
+  parameterSchema,
+  runSpecSchema,
+  sweepSpecSchema,
+} from '@clipyard/contracts';
 import { constantLimits } from './limit-constants.mjs';
 import { renderFields, renderUnion } from './schema-table.mjs';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
+const VERSION = JSON.parse(readFileSync(join(ROOT, 'apps/api/package.json'), 'utf8')).version;
 const NOTE = 'Made from the sources by `node scripts/docs.mjs`; edit those, not this page.';
 
 /** @returns {Record<string, string>} the text of each page, by its path from the root of the tree */
@@ -25,6 +36,8 @@ export function renderReference() {
       constantLimits(ROOT),
     ),
     'docs/reference/metrics.md': metricsPage(),
+    'docs/reference/rest.md': withRoutes(readFileSync(join(ROOT, 'docs/reference/rest.md'), 'utf8')),
+    'docs/reference/openapi.json': `${JSON.stringify(openApiDocument(VERSION), null, 2)}\n`,
   };
 }
 
@@ -117,6 +130,18 @@ function errorsPage() {
     '|---|---|---|---|---|',
     ...rows,
   ]);
+}
+
+/** The table of routes below `## Routes`, in a page that is written by hand otherwise. */
+function withRoutes(text) {
+  const rows = Object.values(OPERATIONS).map(({ method, path, does, query }) => {
+    const parameters = Object.entries(query?.shape ?? {}).map(([name, { description }]) =>
+      description === undefined ? `\`${name}\`` : `\`${name}\` (${description})`,
+    );
+    return `| \`${method} ${path}\` | ${[does, ...(parameters.length > 0 ? [parameters.join(', ')] : [])].join('; ')} |`;
+  });
+  const table = ['| route | does; query parameters |', '|---|---|', ...rows].join('\n');
+  return text.replace(/(?<=## Routes\n\n)(?:\|.*\n)+/, `${table}\n`);
 }
 
 /** The comment above each limit is its meaning, so that there is one place to write it. */

@@ -80,14 +80,6 @@ describe('reference pages written by hand', () => {
     [...new Set([...text.matchAll(pattern)].map((match) => match.slice(1).join(' ')))].sort();
   const firstCells = (page: string, pattern: RegExp): string[] => all(read(page), pattern);
 
-  test('rest.md lists exactly the routes of the API', () => {
-    const sources = filesIn('apps/api/src', /(?<!\.test)\.ts$/).map(read);
-    const routes = all(sources.join('\n'), /server\.(get|post|patch|put|delete)(?:<[^(]*>)?\(\s*'([^']+)'/g);
-    expect(routes.length).toBeGreaterThan(0);
-    const listed = firstCells('docs/reference/rest.md', /^\| `(GET|POST|PATCH|PUT|DELETE) ([^`]+)`/gm);
-    expect(listed.map((route) => route.replace(/^\w+/, (method) => method.toLowerCase())).sort()).toEqual(routes);
-  });
-
   test('environment.md lists exactly the variables that the apps read', () => {
     const variables = all(
       filesIn('apps', /^config\.ts$/)

@@ -23,6 +23,7 @@ import { openBlobStore } from '@clipyard/storage';
 import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildServer, listen } from './server.js';
+import { disagreements } from './test-contract.js';
 
 const HEARTBEAT_MS = 100;
 const lifecycle = new Lifecycle();
@@ -32,6 +33,7 @@ let control: ControlPlane;
 let store: BlobStore;
 let server: FastifyInstance;
 let url: string;
+let undocumented: readonly string[];
 
 function build(plane = control): FastifyInstance {
   const logger = createLogger({ name: 'api', destination: { write: (line) => logged.push(line) } });
@@ -50,11 +52,15 @@ beforeAll(async () => {
   lifecycle.add('storage', () => rm(storage, { recursive: true }));
   store = await openBlobStore(pathToFileURL(storage).href);
   server = build();
+  undocumented = disagreements(server);
   lifecycle.add('API', () => server.close());
   url = await listen(server, { host: '127.0.0.1', port: 0 });
 });
 
-afterAll(() => lifecycle.close());
+afterAll(async () => {
+  await lifecycle.close();
+  expect(undocumented, 'answers that the OpenAPI document does not describe').toEqual([]);
+});
 
 const spec = (changes: object = {}) => ({
   version: 1,

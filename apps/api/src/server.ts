@@ -5,6 +5,7 @@ import { closeConnectionsOnDrain } from './connections.js';
 import { badUrl, installProblems, sendProblem } from './problems.js';
 import { refuseNul } from './request-input.js';
 import { checkpointRoutes } from './routes/checkpoints.js';
+import { descriptionRoutes } from './routes/description.js';
 import { eventRoutes } from './routes/events.js';
 import { healthRoutes } from './routes/health.js';
 import { jobRoutes } from './routes/jobs.js';
@@ -55,6 +56,7 @@ export function buildServer(deps: ServerDeps, options: ServerOptions = {}): Fast
     checkpointRoutes(server, { control: deps.control, store: deps.store });
     nodeRoutes(server, deps);
     sweepRoutes(server, deps);
+    descriptionRoutes(server);
     eventRoutes(
       server,
       { control: deps.control, draining: draining.signal },

@@ -171,26 +171,28 @@ export const jobEventSchema = z.object({
 export type JobEvent = z.infer<typeof jobEventSchema>;
 
 export const pageQuerySchema = z.object({
-  cursor: z.string().max(512).optional(),
-  limit: z.coerce.number().int().min(1).max(500).default(50),
+  cursor: z.string().max(512).optional().describe('`nextCursor` of the page before'),
+  limit: z.coerce.number().int().min(1).max(500).default(50).describe('most items of a page'),
 });
 
 export const jobListQuerySchema = pageQuerySchema.extend({
   state: z.enum(JOB_STATES).optional(),
-  /** `key` or `key=value`. */
-  label: z.string().max(320).optional(),
+  label: z.string().max(320).optional().describe('`key` or `key=value`'),
 });
 
 export const metricsQuerySchema = z.object({
-  name: z.string().max(200).optional(),
-  /** Only points after this step. */
-  afterStep: z.coerce.number().int().min(0).max(2_147_483_647).optional(),
-  limit: z.coerce.number().int().min(1).max(10_000).default(1000),
+  name: z.string().max(200).optional().describe('of the metric'),
+  afterStep: z.coerce.number().int().min(0).max(2_147_483_647).optional().describe('only points after this step'),
+  limit: z.coerce.number().int().min(1).max(10_000).default(1000).describe('most points'),
 });
 
 export const logsQuerySchema = pageQuerySchema.extend({
-  level: z.enum(['debug', 'info', 'warn', 'error']).optional(),
-  rank: z.coerce.number().int().min(0).max(4095).optional(),
+  level: z.enum(['debug', 'info', 'warn', 'error']).optional().describe('at least'),
+  rank: z.coerce.number().int().min(0).max(4095).optional().describe('only lines of this rank'),
+});
+
+export const eventsQuerySchema = z.object({
+  after: z.string().max(64).optional().describe('only events after the one with this id'),
 });
 
 export interface Page<T> {

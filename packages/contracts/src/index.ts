@@ -6,6 +6,7 @@ export {
   EVENT_TYPES,
   type Evaluation,
   evaluationSchema,
+  eventsQuerySchema,
   type Health,
   healthSchema,
   type Job,
@@ -54,6 +55,8 @@ export {
   type TaskResult,
   type WorkerToRank,
 } from './rank-protocol.js';
+export { openApiDocument } from './rest/openapi.js';
+export { OPERATIONS, type Operation, type PathParameters, type QueryOf } from './rest/operations.js';
 export { CORRUPTION_TYPES, type CorruptionType } from './run-spec/corruptions.js';
 export { type DataSource, dataSourceSchema } from './run-spec/data-source.js';
 export type { Duration } from './run-spec/duration.js';

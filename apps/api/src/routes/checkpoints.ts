@@ -1,9 +1,8 @@
 import { Readable } from 'node:stream';
-import { type BlobStore, fieldError } from '@clipyard/contracts';
+import { type BlobStore, fieldError, OPERATIONS } from '@clipyard/contracts';
 import type { ControlPlane } from '@clipyard/control';
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
-import { parseQuery } from '../request-input.js';
+import { serve } from '../serve.js';
 
 export interface CheckpointRouteDeps {
   readonly control: ControlPlane;
@@ -14,21 +13,14 @@ export interface CheckpointRouteDeps {
 /** Bytes of a file that are read at once. */
 const PART_BYTES = 4 << 20;
 
-const noQuery = z.object({});
-
 /** Checkpoints and their files, which are sent as they lie in the store. */
 export function checkpointRoutes(server: FastifyInstance, { control, store }: CheckpointRouteDeps): void {
-  server.get<{ Params: { id: string } }>('/v1/checkpoints/:id', async (request) => {
-    parseQuery(noQuery, request);
-    return control.getCheckpoint(request.params.id);
-  });
+  serve(server, OPERATIONS.getCheckpoint, ({ params }) => control.getCheckpoint(params.id));
 
-  server.get<{ Params: { id: string; name: string } }>(
-    '/v1/checkpoints/:id/files/:name',
-    { exposeHeadRoute: false },
-    async (request, reply) => {
-      parseQuery(noQuery, request);
-      const { id, name } = request.params;
+  serve(
+    server,
+    OPERATIONS.getCheckpointFile,
+    async ({ params: { id, name }, reply }) => {
       const { key, bytes, sha256 } = await control.checkpointFile(id, name);
       if (store === undefined) {
         throw fieldError('config_invalid', {
@@ -42,6 +34,7 @@ export function checkpointRoutes(server: FastifyInstance, { control, store }: Ch
       reply.header('content-length', bytes).header('etag', `"${sha256}"`).type('application/octet-stream');
       return reply.send(Readable.from(parts(store, key, bytes), { objectMode: false }));
     },
+    { exposeHeadRoute: false },
   );
 }
 

@@ -1,11 +1,9 @@
 import { Readable } from 'node:stream';
-import { isFinalJobState, type JobEvent } from '@clipyard/contracts';
+import { isFinalJobState, type JobEvent, OPERATIONS } from '@clipyard/contracts';
 import type { ControlPlane } from '@clipyard/control';
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
-import { parseQuery, resumeAfter } from '../request-input.js';
-
-const querySchema = z.object({ after: z.string().max(64).optional() });
+import { resumeAfter } from '../request-input.js';
+import { type Call, serve } from '../serve.js';
 
 export interface EventRouteDeps {
   readonly control: ControlPlane;
@@ -19,9 +17,9 @@ export interface EventRouteDeps {
  * one holds no backlog in memory.
  */
 export function eventRoutes(server: FastifyInstance, deps: EventRouteDeps, options: { heartbeatMs: number }): void {
-  server.get<{ Params: { id: string } }>('/v1/jobs/:id/events', { exposeHeadRoute: false }, async (request, reply) => {
-    const after = resumeAfter(request, parseQuery(querySchema, request).after);
-    const job = await deps.control.getJob(request.params.id);
+  const handle = async ({ params, query, request, reply }: Call<typeof OPERATIONS.streamEvents>) => {
+    const after = resumeAfter(request, query.after);
+    const job = await deps.control.getJob(params.id);
     const gone = new AbortController();
     reply.raw.once('close', () => gone.abort());
     const signal = AbortSignal.any([gone.signal, deps.draining]);
@@ -38,7 +36,8 @@ export function eventRoutes(server: FastifyInstance, deps: EventRouteDeps, optio
       .header('x-accel-buffering', 'no')
       .type('text/event-stream; charset=utf-8');
     return reply.send(Readable.from(frames(events, first, signal, options.heartbeatMs), { objectMode: false }));
-  });
+  };
+  serve(server, OPERATIONS.streamEvents, handle, { exposeHeadRoute: false });
 }
 
 async function* frames(

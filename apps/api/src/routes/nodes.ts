@@ -1,12 +1,8 @@
+import { OPERATIONS } from '@clipyard/contracts';
 import type { ControlPlane } from '@clipyard/control';
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
-import { parseQuery } from '../request-input.js';
-import { whole } from './jobs.js';
+import { serve, whole } from '../serve.js';
 
 export function nodeRoutes(server: FastifyInstance, { control }: { control: ControlPlane }): void {
-  server.get('/v1/nodes', async (request) => {
-    parseQuery(z.object({}), request);
-    return whole(await control.listNodes());
-  });
+  serve(server, OPERATIONS.listNodes, async () => whole(await control.listNodes()));
 }

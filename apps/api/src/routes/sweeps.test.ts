@@ -6,9 +6,11 @@ import { MessageBus } from '@clipyard/queue';
 import { createLogger, Lifecycle, newId } from '@clipyard/runtime';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { buildServer, listen } from '../server.js';
+import { disagreements } from '../test-contract.js';
 
 const lifecycle = new Lifecycle();
 let url: string;
+let undocumented: readonly string[];
 
 beforeAll(async () => {
   const { url: databaseUrl } = lifecycle.use('server of the database', await bootTestDatabase());
@@ -18,10 +20,14 @@ beforeAll(async () => {
   const bus = lifecycle.use('queue', await MessageBus.open({ onError }, { databaseUrl }));
   const control = createControlPlane({ database, bus });
   const server = buildServer({ control, checkModel: resolveModelConfig, logger, newRequestId: () => newId('req') });
+  undocumented = disagreements(server);
   lifecycle.add('API', () => server.close());
   url = await listen(server, { host: '127.0.0.1', port: 0 });
 });
-afterAll(() => lifecycle.close());
+afterAll(async () => {
+  await lifecycle.close();
+  expect(undocumented, 'answers that the OpenAPI document does not describe').toEqual([]);
+});
 
 const sweepSpec = (changes: object = {}) => ({
   version: 1,

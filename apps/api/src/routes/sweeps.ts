@@ -1,9 +1,8 @@
-import { parseSweepSpec, type RunSpec, sweepListQuerySchema } from '@clipyard/contracts';
+import { OPERATIONS, parseSweepSpec, type RunSpec } from '@clipyard/contracts';
 import type { ControlPlane } from '@clipyard/control';
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
-import { idempotencyKey, parseQuery } from '../request-input.js';
-import { whole } from './jobs.js';
+import { idempotencyKey } from '../request-input.js';
+import { serve, whole } from '../serve.js';
 
 export interface SweepRouteDeps {
   readonly control: ControlPlane;
@@ -11,46 +10,21 @@ export interface SweepRouteDeps {
   readonly checkModel: (model: RunSpec['model']) => void;
 }
 
-type ById = { Params: { id: string } };
-const noQuery = z.object({});
-
 /** Sweeps and their trials. */
 export function sweepRoutes(server: FastifyInstance, { control: { sweeps }, checkModel }: SweepRouteDeps): void {
-  server.post('/v1/sweeps', async (request, reply) => {
-    parseQuery(noQuery, request);
+  serve(server, OPERATIONS.submitSweep, async ({ body, request, reply }) => {
     const key = idempotencyKey(request);
-    const { sweep, created } = await sweeps.submit(parseSweepSpec(request.body), {
+    const { sweep, created } = await sweeps.submit(parseSweepSpec(body), {
       ...(key === undefined ? {} : { idempotencyKey: key }),
       checkTrial: ({ model }) => checkModel(model),
     });
     if (!created) reply.header('idempotency-replayed', 'true');
     return reply.code(201).header('location', `/v1/sweeps/${sweep.id}`).send(sweep);
   });
-
-  server.get('/v1/sweeps', async (request) => sweeps.list(parseQuery(sweepListQuerySchema, request)));
-
-  server.get<ById>('/v1/sweeps/:id', async (request) => {
-    parseQuery(noQuery, request);
-    return sweeps.get(request.params.id);
-  });
-
-  server.get<ById>('/v1/sweeps/:id/trials', async (request) => {
-    parseQuery(noQuery, request);
-    return whole(await sweeps.trials(request.params.id));
-  });
-
-  server.post<ById>('/v1/sweeps/:id/pause', async (request) => {
-    parseQuery(noQuery, request);
-    return sweeps.pause(request.params.id);
-  });
-
-  server.post<ById>('/v1/sweeps/:id/resume', async (request) => {
-    parseQuery(noQuery, request);
-    return sweeps.resume(request.params.id);
-  });
-
-  server.post<ById>('/v1/sweeps/:id/cancel', async (request) => {
-    parseQuery(noQuery, request);
-    return sweeps.cancel(request.params.id);
-  });
+  serve(server, OPERATIONS.listSweeps, ({ query }) => sweeps.list(query));
+  serve(server, OPERATIONS.getSweep, ({ params }) => sweeps.get(params.id));
+  serve(server, OPERATIONS.listTrials, async ({ params }) => whole(await sweeps.trials(params.id)));
+  serve(server, OPERATIONS.pauseSweep, ({ params }) => sweeps.pause(params.id));
+  serve(server, OPERATIONS.resumeSweep, ({ params }) => sweeps.resume(params.id));
+  serve(server, OPERATIONS.cancelSweep, ({ params }) => sweeps.cancel(params.id));
 }

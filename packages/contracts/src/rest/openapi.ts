@@ -1,0 +1,249 @@
+import { z } from 'zod';
+import {
+  attemptSchema,
+  checkpointSchema,
+  EVENT_TYPES,
+  evaluationSchema,
+  healthSchema,
+  jobEventSchema,
+  jobSchema,
+  logLineSchema,
+  metricPointSchema,
+  nodeSchema,
+  problemSchema,
+  rankSchema,
+} from '../api.js';
+import { ERRORS, type ErrorCode } from '../errors.js';
+import { LIMITS } from '../limits.js';
+import { runSpecSchema } from '../run-spec/run-spec.js';
+import { sweepSchema, trialSchema } from '../sweep/sweep-api.js';
+import { sweepSpecSchema } from '../sweep/sweep-spec.js';
+import { OPERATIONS, type Operation } from './operations.js';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Schemas that clients get, by their names in the document. */
+const ANSWERS = {
+  Attempt: attemptSchema,
+  Checkpoint: checkpointSchema,
+  Evaluation: evaluationSchema,
+  Health: healthSchema,
+  Job: jobSchema,
+  JobEvent: jobEventSchema,
+  LogLine: logLineSchema,
+  MetricPoint: metricPointSchema,
+  Node: nodeSchema,
+  Problem: problemSchema,
+  Rank: rankSchema,
+  Sweep: sweepSchema,
+  Trial: trialSchema,
+  /** With the defaults filled in. */
+  StoredRunSpec: runSpecSchema,
+  StoredSweepSpec: sweepSpecSchema,
+} as const;
+
+/** Schemas that clients send. */
+const REQUESTS = { RunSpec: runSpecSchema, SweepSpec: sweepSpecSchema } as const;
+
+/** What any route may answer with. */
+const EVERYWHERE: readonly ErrorCode[] = ['request_invalid', 'internal', 'database_unavailable'];
+
+const EXAMPLE_SPEC: z.input<typeof runSpecSchema> = {
+  version: 1,
+  name: 'first',
+  model: { preset: 'clip-tiny' },
+  data: { train: { type: 'shapes' } },
+  batch: { global: 128 },
+  duration: { steps: 100 },
+};
+const EXAMPLES: Readonly<Record<keyof typeof REQUESTS, Json>> = {
+  RunSpec: EXAMPLE_SPEC as Json,
+  SweepSpec: {
+    version: 1,
+    name: 'rates',
+    base: EXAMPLE_SPEC,
+    parameters: { 'optimizer.lr': { type: 'logUniform', min: 1e-4, max: 1e-2 } },
+    search: { type: 'random', trials: 8 },
+    objective: { metric: 'loss', goal: 'min' },
+  },
+};
+
+/** The REST API as an OpenAPI 3.1 document, for a release of this version. */
+export function openApiDocument(version: string): Json {
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Clipyard',
+      version,
+      description: 'Trains CLIP-style models on many machines. Times are ISO 8601 in UTC.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [{ url: '/' }],
+    tags: [...new Set(Object.values(OPERATIONS).map(({ tag }) => tag))].map((name) => ({ name })),
+    paths: paths(),
+    components: { schemas: { ...components(REQUESTS, 'input'), ...components(ANSWERS, 'output') } },
+  };
+}
+
+function paths(): Json {
+  const all: Record<string, Record<string, Json>> = {};
+  for (const [id, operation] of Object.entries(OPERATIONS)) {
+    const path = operation.path.replace(/:(\w+)/g, '{$1}');
+    all[path] ??= {};
+    all[path][operation.method.toLowerCase()] = pathItem(id, operation);
+  }
+  return all;
+}
+
+function pathItem(operationId: string, operation: Operation): Json {
+  const { tag, does, body, answer } = operation;
+  const errors = [...operation.errors, ...EVERYWHERE, ...(body === undefined ? [] : (['payload_too_large'] as const))];
+  return {
+    operationId,
+    tags: [tag],
+    summary: does.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1'),
+    parameters: parameters(operation),
+    ...(body !== undefined && {
+      requestBody: {
+        required: true,
+        description: `At most ${LIMITS.requestBodyBytes} bytes.`,
+        content: {
+          'application/json': { schema: reference(body, REQUESTS), example: EXAMPLES[nameOf(body, REQUESTS)] },
+        },
+      },
+    }),
+    responses: { ...success(answer), ...(operationId === 'isReady' && notReady()), ...failures(errors) },
+  };
+}
+
+function parameters({ path, query, idempotent, answer }: Operation): Json[] {
+  const inPath = [...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
+    name,
+    in: 'path',
+    required: true,
+    schema: { type: 'string' },
+  }));
+  const { properties = {} } = query === undefined ? {} : z.toJSONSchema(query, { io: 'input', unrepresentable: 'any' });
+  const inQuery = Object.entries(properties).map(([name, schema]) => ({ name, in: 'query', schema }));
+  const header = (name: string, description: string, schema: Json): Json => ({
+    name,
+    in: 'header',
+    description,
+    schema,
+  });
+  return [
+    ...inPath,
+    ...inQuery,
+    ...(idempotent === true
+      ? [
+          header('Idempotency-Key', 'The same request may be sent again with it: it is carried out once.', {
+            type: 'string',
+            pattern: '^[\\x21-\\x7e]{1,255}$',
+          }),
+        ]
+      : []),
+    ...(answer.type === 'events'
+      ? [header('Last-Event-ID', 'As `after`.', { type: 'string', pattern: '^\\d{1,19}$' })]
+      : []),
+  ];
+}
+
+const content = (type: string, schema: Json): Json => ({ [type]: { schema } });
+
+function success(answer: Operation['answer']): Json {
+  switch (answer.type) {
+    case 'one':
+      return {
+        [answer.status]: {
+          description: answer.status === 201 ? 'It was made.' : 'It.',
+          ...(answer.status === 201 && {
+            headers: { Location: { description: 'Its path.', schema: { type: 'string' } } },
+          }),
+          content: content('application/json', reference(answer.schema, ANSWERS)),
+        },
+      };
+    case 'list':
+      return {
+        200: {
+          description: 'A page of them.',
+          content: content('application/json', {
+            type: 'object',
+            required: ['items', 'nextCursor'],
+            properties: {
+              items: { type: 'array', items: reference(answer.schema, ANSWERS) },
+              nextCursor: { type: ['string', 'null'], description: 'Give it as `cursor` to get what follows.' },
+            },
+          }),
+        },
+      };
+    case 'file':
+      return {
+        200: {
+          description: 'Its bytes.',
+          headers: { ETag: { description: 'Its sha256.', schema: { type: 'string' } } },
+          content: { 'application/octet-stream': {} },
+        },
+      };
+    case 'events':
+      return {
+        200: {
+          description: `Server-sent events: \`id\`, \`event\` (${EVENT_TYPES.join(', ')}, end) and \`data\`, a JobEvent.`,
+          content: content('text/event-stream', { type: 'string' }),
+        },
+        204: { description: 'The job has ended and everything was sent.' },
+      };
+    case 'json':
+      return { 200: { description: 'It.', content: content('application/json', { type: 'object' }) } };
+  }
+}
+
+const notReady = (): Json => ({
+  503: { description: 'Not ready.', content: content('application/json', reference(healthSchema, ANSWERS)) },
+});
+
+/** Error answers by status, each with the codes that it may have. */
+function failures(codes: readonly ErrorCode[]): Json {
+  const statuses = new Set(codes.map((code) => ERRORS[code].status));
+  return Object.fromEntries(
+    [...statuses].map((status) => [
+      status,
+      {
+        description: [...new Set(codes.filter((code) => ERRORS[code].status === status))]
+          .map((code) => `\`${code}\`: ${ERRORS[code].title}`)
+          .join('; '),
+        content: content('application/problem+json', reference(problemSchema, ANSWERS)),
+      },
+    ]),
+  );
+}
+
+type Named = Readonly<Record<string, z.ZodType>>;
+
+function nameOf<N extends Named>(schema: z.ZodType, named: N): keyof N & string {
+  const entry = Object.entries(named).find(([, other]) => other === schema);
+  if (entry === undefined) throw new Error('a schema of an operation has no name in the OpenAPI document');
+  return entry[0];
+}
+
+const pointer = (name: string): string => `#/components/schemas/${name}`;
+const reference = (schema: z.ZodType, named: Named): Json => ({ $ref: pointer(nameOf(schema, named)) });
+
+function components(named: Named, io: 'input' | 'output'): Json {
+  const registry = z.registry<{ id: string }>();
+  for (const [id, schema] of Object.entries(named)) registry.add(schema, { id });
+  const { schemas } = z.toJSONSchema(registry, { io, uri: pointer, unrepresentable: 'any' });
+  return Object.fromEntries(
+    Object.entries(schemas).map(([name, { $schema, $id, ...schema }]) => [name, withoutBounds(schema)]),
+  );
+}
+
+/** Without the bounds of safe integers, which zod writes for every integer. */
+function withoutBounds(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutBounds);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, bound]) => bound !== Number.MAX_SAFE_INTEGER && bound !== Number.MIN_SAFE_INTEGER)
+      .map(([key, inner]) => [key, withoutBounds(inner)]),
+  );
+}

@@ -1,0 +1,285 @@
+import type { z } from 'zod';
+import {
+  attemptSchema,
+  checkpointSchema,
+  evaluationSchema,
+  eventsQuerySchema,
+  healthSchema,
+  jobListQuerySchema,
+  jobSchema,
+  logLineSchema,
+  logsQuerySchema,
+  metricPointSchema,
+  metricsQuerySchema,
+  nodeSchema,
+} from '../api.js';
+import type { ErrorCode } from '../errors.js';
+import { runSpecSchema } from '../run-spec/run-spec.js';
+import { sweepListQuerySchema, sweepSchema, trialSchema } from '../sweep/sweep-api.js';
+import { sweepSpecSchema } from '../sweep/sweep-spec.js';
+
+/** One route of the REST API: the server, the reference and the OpenAPI document are made from these. */
+export interface Operation {
+  readonly method: 'GET' | 'POST';
+  /** With parameters as `:name`, each a string. */
+  readonly path: string;
+  readonly tag: 'Jobs' | 'Checkpoints' | 'Sweeps' | 'Nodes' | 'Service';
+  /** What it does, in Markdown as the reference shows it. */
+  readonly does: string;
+  readonly query?: z.ZodObject;
+  readonly body?: z.ZodType;
+  /** Whether it takes an `Idempotency-Key`. */
+  readonly idempotent?: true;
+  readonly answer: Answer;
+  /** Codes of its own, beside those that every route may answer with. */
+  readonly errors: readonly ErrorCode[];
+}
+
+export type Answer =
+  | { readonly type: 'one'; readonly status: 200 | 201; readonly schema: z.ZodType }
+  /** A page: `{items, nextCursor}`. */
+  | { readonly type: 'list'; readonly schema: z.ZodType }
+  | { readonly type: 'file' }
+  | { readonly type: 'events' }
+  | { readonly type: 'json' };
+
+const one = <S extends z.ZodType>(schema: S) => ({ type: 'one', status: 200, schema }) as const;
+const created = <S extends z.ZodType>(schema: S) => ({ type: 'one', status: 201, schema }) as const;
+const list = <S extends z.ZodType>(schema: S) => ({ type: 'list', schema }) as const;
+
+/** What a spec may be refused with, beside being no valid spec. */
+const SPEC_ERRORS = [
+  'spec_invalid',
+  'spec_version_unsupported',
+  'batch_not_divisible',
+  'preset_unknown',
+  'model_config_invalid',
+  'idempotency_key_reused',
+] as const;
+
+/** By operation id. */
+export const OPERATIONS = {
+  submitJob: {
+    method: 'POST',
+    path: '/v1/jobs',
+    tag: 'Jobs',
+    does: 'submits a [run spec](run-spec.md); 201 with the job and its `Location`',
+    body: runSpecSchema,
+    idempotent: true,
+    answer: created(jobSchema),
+    errors: [...SPEC_ERRORS, 'job_not_found'],
+  },
+  listJobs: {
+    method: 'GET',
+    path: '/v1/jobs',
+    tag: 'Jobs',
+    does: 'lists jobs, newest first',
+    query: jobListQuerySchema,
+    answer: list(jobSchema),
+    errors: [],
+  },
+  getJob: {
+    method: 'GET',
+    path: '/v1/jobs/:id',
+    tag: 'Jobs',
+    does: 'one job',
+    answer: one(jobSchema),
+    errors: ['job_not_found'],
+  },
+  cancelJob: {
+    method: 'POST',
+    path: '/v1/jobs/:id/cancel',
+    tag: 'Jobs',
+    does: 'cancels it; 409 `job_state_conflict` when it has ended',
+    answer: one(jobSchema),
+    errors: ['job_not_found', 'job_state_conflict'],
+  },
+  pauseJob: {
+    method: 'POST',
+    path: '/v1/jobs/:id/pause',
+    tag: 'Jobs',
+    does:
+      'stops it with a checkpoint of the step at hand: `pausing`, then `paused` (at once when nothing runs); 409 when it ' +
+      'pauses already or has ended',
+    answer: one(jobSchema),
+    errors: ['job_not_found', 'job_state_conflict'],
+  },
+  resumeJob: {
+    method: 'POST',
+    path: '/v1/jobs/:id/resume',
+    tag: 'Jobs',
+    does: 'queues a paused job; its next attempt goes on from the newest checkpoint, as if never stopped; 409 in other states',
+    answer: one(jobSchema),
+    errors: ['job_not_found', 'job_state_conflict'],
+  },
+  listAttempts: {
+    method: 'GET',
+    path: '/v1/jobs/:id/attempts',
+    tag: 'Jobs',
+    does: 'its attempts with their ranks',
+    answer: list(attemptSchema),
+    errors: ['job_not_found'],
+  },
+  listMetrics: {
+    method: 'GET',
+    path: '/v1/jobs/:id/metrics',
+    tag: 'Jobs',
+    does: 'points by step',
+    query: metricsQuerySchema,
+    answer: list(metricPointSchema),
+    errors: ['job_not_found'],
+  },
+  listLogs: {
+    method: 'GET',
+    path: '/v1/jobs/:id/logs',
+    tag: 'Jobs',
+    does: 'log lines, oldest first',
+    query: logsQuerySchema,
+    answer: list(logLineSchema),
+    errors: ['job_not_found'],
+  },
+  listEvaluations: {
+    method: 'GET',
+    path: '/v1/jobs/:id/evaluations',
+    tag: 'Jobs',
+    does: 'results of its evaluations, the newest 1000, by step',
+    answer: list(evaluationSchema),
+    errors: ['job_not_found'],
+  },
+  listCheckpoints: {
+    method: 'GET',
+    path: '/v1/jobs/:id/checkpoints',
+    tag: 'Jobs',
+    does: 'the checkpoints that are kept',
+    answer: list(checkpointSchema),
+    errors: ['job_not_found'],
+  },
+  streamEvents: {
+    method: 'GET',
+    path: '/v1/jobs/:id/events',
+    tag: 'Jobs',
+    does: 'server-sent events, see below',
+    query: eventsQuerySchema,
+    answer: { type: 'events' },
+    errors: ['job_not_found'],
+  },
+  getCheckpoint: {
+    method: 'GET',
+    path: '/v1/checkpoints/:id',
+    tag: 'Checkpoints',
+    does: 'one checkpoint with its files and hashes',
+    answer: one(checkpointSchema),
+    errors: ['not_found'],
+  },
+  getCheckpointFile: {
+    method: 'GET',
+    path: '/v1/checkpoints/:id/files/:name',
+    tag: 'Checkpoints',
+    does: 'a file of it as it lies in the store, `manifest.json` too; its sha256 is the `ETag`',
+    answer: { type: 'file' },
+    errors: ['not_found', 'storage_failed', 'config_invalid'],
+  },
+  submitSweep: {
+    method: 'POST',
+    path: '/v1/sweeps',
+    tag: 'Sweeps',
+    does: 'submits a [sweep spec](sweep-spec.md); 201 with the sweep and its `Location`, after all its trials were validated',
+    body: sweepSpecSchema,
+    idempotent: true,
+    answer: created(sweepSchema),
+    errors: ['sweep_invalid', ...SPEC_ERRORS],
+  },
+  listSweeps: {
+    method: 'GET',
+    path: '/v1/sweeps',
+    tag: 'Sweeps',
+    does: 'lists sweeps, newest first',
+    query: sweepListQuerySchema,
+    answer: list(sweepSchema),
+    errors: [],
+  },
+  getSweep: {
+    method: 'GET',
+    path: '/v1/sweeps/:id',
+    tag: 'Sweeps',
+    does: 'one sweep: state, number of trials in each state, budgets of its rungs, the best trial',
+    answer: one(sweepSchema),
+    errors: ['sweep_not_found'],
+  },
+  listTrials: {
+    method: 'GET',
+    path: '/v1/sweeps/:id/trials',
+    tag: 'Sweeps',
+    does: 'its trials by index: values, state, job, steps, the objective and all metrics at the end of each rung',
+    answer: list(trialSchema),
+    errors: ['sweep_not_found'],
+  },
+  pauseSweep: {
+    method: 'POST',
+    path: '/v1/sweeps/:id/pause',
+    tag: 'Sweeps',
+    does: 'starts and promotes no trial any more, and pauses the jobs that run; 409 `sweep_state_conflict` unless it runs',
+    answer: one(sweepSchema),
+    errors: ['sweep_not_found', 'sweep_state_conflict'],
+  },
+  resumeSweep: {
+    method: 'POST',
+    path: '/v1/sweeps/:id/resume',
+    tag: 'Sweeps',
+    does: 'goes on with it and with the jobs that were paused with it; 409 unless it is paused',
+    answer: one(sweepSchema),
+    errors: ['sweep_not_found', 'sweep_state_conflict'],
+  },
+  cancelSweep: {
+    method: 'POST',
+    path: '/v1/sweeps/:id/cancel',
+    tag: 'Sweeps',
+    does: 'ends it and cancels its jobs; 409 when it has ended',
+    answer: one(sweepSchema),
+    errors: ['sweep_not_found', 'sweep_state_conflict'],
+  },
+  listNodes: {
+    method: 'GET',
+    path: '/v1/nodes',
+    tag: 'Nodes',
+    does: 'nodes with their slots',
+    answer: list(nodeSchema),
+    errors: [],
+  },
+  getOpenApi: {
+    method: 'GET',
+    path: '/v1/openapi.json',
+    tag: 'Service',
+    does: 'this API as an OpenAPI 3.1 document; `/docs` shows it and tries it out',
+    answer: { type: 'json' },
+    errors: [],
+  },
+  isAlive: {
+    method: 'GET',
+    path: '/healthz',
+    tag: 'Service',
+    does: '200 while the process answers',
+    answer: one(healthSchema),
+    errors: [],
+  },
+  isReady: {
+    method: 'GET',
+    path: '/readyz',
+    tag: 'Service',
+    does: '200 when its stores answer too, else 503; 503 while it drains',
+    answer: one(healthSchema),
+    errors: [],
+  },
+} as const satisfies Readonly<Record<string, Operation>>;
+
+/** Names and types of the parameters of a path. */
+export type PathParameters<P extends string> = P extends `${string}:${infer Name}/${infer Rest}`
+  ? Readonly<Record<Name, string>> & PathParameters<`/${Rest}`>
+  : P extends `${string}:${infer Name}`
+    ? Readonly<Record<Name, string>>
+    : unknown;
+
+/** What `query` of an operation is after parsing: no parameters where it names none. */
+export type QueryOf<O extends Operation> = O extends { readonly query: infer Q extends z.ZodType }
+  ? z.output<Q>
+  : object;
