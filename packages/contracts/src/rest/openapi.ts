@@ -188,7 +188,7 @@ function success(answer: Operation['answer']): Json {
       return {
         200: {
           description: `Server-sent events: \`id\`, \`event\` (${EVENT_TYPES.join(', ')}, end) and \`data\`, a JobEvent.`,
-          content: content('text/event-stream', { type: 'string' }),
+          content: { 'text/event-stream': {} },
         },
         204: { description: 'The job has ended and everything was sent.' },
       };
