@@ -1,4 +1,4 @@
-import { ClipyardError, fieldError, LIMITS, toProblem } from '@clipyard/contracts';
+import { ClipyardError, fieldError, LIMITS, OPERATIONS, toProblem } from '@clipyard/contracts';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 /** Makes every error of the server, its own and the framework's, an application/problem+json answer (RFC 9457). */
@@ -9,7 +9,28 @@ export function installProblems(server: FastifyInstance): void {
     log.call(request.log, { code: coded.code, err: coded.status >= 500 ? error : undefined }, coded.message);
     return sendProblem(reply, request, coded);
   });
-  server.setNotFoundHandler((request, reply) => sendProblem(reply, request, notFound(request.method, request.url)));
+  server.setNotFoundHandler((request, reply) => {
+    const methods = methodsOf(request.url);
+    if (methods.length === 0) return sendProblem(reply, request, notFound(request.method, request.url));
+    return sendProblem(reply.header('allow', methods.join(', ')), request, notAllowed(request.method, methods));
+  });
+}
+
+/** Methods of the operations with the path of this URL. */
+function methodsOf(url: string): string[] {
+  const path = url.split('?', 1)[0]!;
+  return Object.values(OPERATIONS)
+    .filter((operation) => new RegExp(`^${operation.path.replace(/:\w+/g, '[^/]+')}$`).test(path))
+    .map(({ method }) => method);
+}
+
+function notAllowed(method: string, allowed: readonly string[]): ClipyardError {
+  return fieldError('method_not_allowed', {
+    path: 'method',
+    message: `is not one of ${allowed.join(', ')}`,
+    value: method,
+    remedy: `Use ${allowed.join(' or ')}.`,
+  });
 }
 
 export function badUrl(path: string): ClipyardError {

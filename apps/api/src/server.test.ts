@@ -279,6 +279,17 @@ describe('what is not valid is a problem document', () => {
     expect(problem.errors[0]).toMatchObject({ path: expect.any(String), remedy: expect.any(String) });
   });
 
+  it('another method than those of a path is answered with 405 and what is allowed', async () => {
+    const response = await fetch(`${url}/v1/jobs`, { method: 'DELETE' });
+    expect(response.headers.get('allow')).toBe('POST, GET');
+    expect(await problemOf(response)).toMatchObject({
+      code: 'method_not_allowed',
+      errors: [{ path: 'method', value: 'DELETE', remedy: 'Use POST or GET.' }],
+    });
+    expect(await problemOf(await fetch(`${url}/v1/jobs/x/cancel?now`))).toMatchObject({ status: 405 });
+    expect(await problemOf(await fetch(`${url}/v1/jobs//cancel`))).toMatchObject({ status: 404 });
+  });
+
   it('the secrets and the inside of an unexpected error stay in the log', async () => {
     const broken = buildServer({
       control: { ...control, getJob: () => Promise.reject(new Error('the password is hunter2')) },

@@ -5,6 +5,12 @@
 export const ERRORS = {
   request_invalid: { status: 400, retryable: false, fault: 'user', title: 'The request is not valid' },
   not_found: { status: 404, retryable: false, fault: 'user', title: 'There is no such resource' },
+  method_not_allowed: {
+    status: 405,
+    retryable: false,
+    fault: 'user',
+    title: 'The resource is there, but not with this method',
+  },
   job_not_found: { status: 404, retryable: false, fault: 'user', title: 'There is no such job' },
   job_state_conflict: {
     status: 409,
