@@ -22,7 +22,8 @@ export function evaluationLines({ step, values, results }: Evaluation): string[]
         )
       : Object.entries(values).map(([name, value]) => row('', name, value));
   return [
-    `evaluation of the weights after step ${step}:`,
+    // Of files nobody may know.
+    `evaluation of the weights${step === 0 ? '' : ` after step ${step}`}:`,
     ...formatTable(['TASK', 'FIGURE', 'VALUE'], rows),
     ...results.flatMap(({ task, details }) => {
       const parsed = detailsSchema.safeParse(details);

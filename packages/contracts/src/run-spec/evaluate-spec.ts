@@ -8,7 +8,7 @@ import type { RunSpec } from './run-spec.js';
  */
 export function withoutTraining(input: unknown): unknown {
   if (!isObject(input) || input.type !== 'evaluate') return input;
-  const { batch = { global: 1 }, duration = { steps: 1 }, data, ...rest } = input;
+  const { batch = { global: 1 }, duration = { steps: 1 }, data = {}, ...rest } = input;
   return { ...rest, batch, duration, data: isObject(data) ? withTrainingData(data, input.evaluate) : data };
 }
 

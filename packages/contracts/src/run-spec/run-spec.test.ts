@@ -73,7 +73,7 @@ it('of type evaluate wants weights and a task, and nothing that only training ne
   };
   expect(fieldOf({ model: { preset: 'clip-tiny' } })).toBe('model.init');
   expect(fieldOf({ evaluate: {} })).toBe('evaluate.tasks');
-  expect(fieldOf({ data: {} })).toBe('data.eval');
+  for (const data of [{}, undefined]) expect(fieldOf({ data })).toBe('data.eval');
   expect(fieldOf({ evaluate: { tasks: [{ type: 'retrieval' }, { type: 'few-shot' }] } })).toBe(
     'evaluate.tasks[1].train',
   );
