@@ -65,15 +65,28 @@ def build(config: dict):
     return kind(**{key: value for key, value in config.items() if key != "custom_text"})
 
 
+def move_statistics(model, size: int) -> None:
+    """Running statistics of a ResNet become those of some pictures: with their first values all pictures embed alike."""
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    if not norms:
+        return
+    for norm in norms:
+        norm.momentum = 1.0
+    model.visual(torch.randn(4, 3, size, size) + torch.randn(4, 3, 1, 1))
+
+
 def make(directory: str, config: dict, half: bool) -> None:
     os.makedirs(directory, exist_ok=True)
     torch.manual_seed(0)
     model = build(config)
     with torch.no_grad():
-        # Gains and biases begin as ones and zeros, which would hide a mistake.
-        for parameter in model.parameters():
+        # Gains and biases begin as ones and zeros, which would hide a mistake, and residual blocks of a ResNet as nothing.
+        for name, parameter in model.named_parameters():
+            if name.endswith("bn3.weight"):
+                parameter.fill_(1)
             if parameter.ndim == 1:
                 parameter.add_(torch.randn_like(parameter) * 0.1)
+        move_statistics(model, config["vision_cfg"]["image_size"])
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
     if half:
         state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}

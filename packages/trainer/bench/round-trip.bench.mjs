@@ -1,12 +1,14 @@
 /**
  * The round trip with the real open_clip at real size:
  *
- *     PYTHON=… npm run bench -- round-trip [--model ViT-B-32-quickgelu] [--samples 4]
+ *     PYTHON=… npm run bench -- round-trip [--model ViT-B-32-quickgelu | RN50 | …] [--samples 4]
  *
- * PYTHON names one with open_clip (scripts/reference/setup.sh). Random weights are made there, imported here, exported,
- * loaded strictly there; then the embeddings of there, of our engine and of the .onnx files are compared. The last
- * line is JSON.
+ * PYTHON names one with open_clip (scripts/reference/setup.sh). Random weights are made there (a ResNet's with running
+ * statistics that have moved), imported here, exported, loaded strictly there; then the embeddings of there, of our engine
+ * and of the .onnx files are compared. Back again, the export is imported as a checkpoint, whose values are those of the
+ * beginning bit by bit. The last line is JSON.
  */
+import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -19,6 +21,7 @@ import { resolveModelConfig } from '@clipyard/model';
 import { readSafetensors, tensorFloats } from '@clipyard/tensor';
 import { embedOnce, exampleInputs } from '../dist/interchange/embed-once.js';
 import { loadModel, onnxExport, openClipExport } from '../dist/interchange/export-model.js';
+import { importedCheckpoint } from '../dist/interchange/import-model.js';
 import { channelsFirst, writeExamples } from '../dist/interchange/test-examples.js';
 import { openWeights } from '../dist/interchange/weights-file.js';
 
@@ -40,9 +43,7 @@ try {
   const [hub, exported] = [join(directory, 'hub'), join(directory, 'exported')];
   const [inputs, outputs] = [join(directory, 'inputs.safetensors'), join(directory, 'outputs.safetensors')];
   const versions = there('make', hub, JSON.stringify(config));
-  const source = await openWeights(hub, 'source');
-  const model = await loadModel(source, { field: 'source', log: (_level, message) => console.log(message) });
-  await source.close();
+  const model = await load(hub);
   await mkdir(exported);
   for (const { name, body } of openClipExport(model)) await writeFile(join(exported, name), body);
   const examples = exampleInputs(model, samples);
@@ -51,6 +52,12 @@ try {
   const { entries, data } = readSafetensors(readFileSync(outputs));
   const reference = (which) => tensorFloats(entries.get(which), data);
   console.log('loaded strictly by open_clip, from what was imported from it and exported again');
+  const back = join(directory, 'back');
+  await mkdir(back);
+  for (const { name, body } of importedCheckpoint(await load(exported))) await writeFile(join(back, name), body);
+  const again = await load(back);
+  for (const [name, values] of Object.entries(model.values)) assert.deepEqual(again.values[name], values, name);
+  console.log('imported again, with every value bitwise as it was');
 
   const engine = await openEngine({ engine: 'onnxruntime', threads: 2 });
   const ours = await embedOnce(engine, model, examples);
@@ -74,10 +81,15 @@ try {
     console.log(
       `${what.padEnd(20)} cosine distance ${cosineDistance.toExponential(1)}, largest difference ${largest.toExponential(1)}`,
     );
+  const apart = { image: nearest(reference('image')), text: nearest(reference('text')) };
+  console.log(
+    `for comparison, the least cosine distance of two samples: image ${apart.image.toExponential(1)}, text ${apart.text.toExponential(1)}`,
+  );
   console.log(
     JSON.stringify({
       model: options.model,
       samples,
+      apart,
       parameters: Object.values(model.values).reduce((total, { length }) => total + length, 0),
       versions,
       results,
@@ -85,6 +97,15 @@ try {
   );
 } finally {
   rmSync(directory, { recursive: true, force: true });
+}
+
+async function load(path) {
+  const source = await openWeights(path, 'source');
+  try {
+    return await loadModel(source, { field: 'source', log: (_level, message) => console.log(message) });
+  } finally {
+    await source.close();
+  }
 }
 
 function there(...args) {
@@ -95,16 +116,33 @@ function there(...args) {
 /** The largest cosine distance of two rows, and the largest difference of two numbers. */
 function compare(a, b) {
   const width = a.length / samples;
-  let [cosineDistance, largest] = [0, 0];
-  for (let row = 0; row < samples; row++) {
-    let [dot, aa, bb] = [0, 0, 0];
-    for (let i = row * width; i < (row + 1) * width; i++) {
-      dot += a[i] * b[i];
-      aa += a[i] ** 2;
-      bb += b[i] ** 2;
-      largest = Math.max(largest, Math.abs(a[i] - b[i]));
-    }
-    cosineDistance = Math.max(cosineDistance, 1 - dot / Math.sqrt(aa * bb));
-  }
+  let cosineDistance = 0;
+  for (let row = 0; row < samples; row++)
+    cosineDistance = Math.max(cosineDistance, distance(rowOf(a, row, width), rowOf(b, row, width)));
+  const largest = a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
   return { cosineDistance, largest };
+}
+
+/** The least cosine distance of two rows: differences must be far below it to say anything. */
+function nearest(rows) {
+  const width = rows.length / samples;
+  let least = 2;
+  for (let row = 1; row < samples; row++)
+    for (let other = 0; other < row; other++)
+      least = Math.min(least, distance(rowOf(rows, row, width), rowOf(rows, other, width)));
+  return least;
+}
+
+function rowOf(rows, row, width) {
+  return rows.subarray(row * width, (row + 1) * width);
+}
+
+function distance(a, b) {
+  let [dot, aa, bb] = [0, 0, 0];
+  a.forEach((value, i) => {
+    dot += value * b[i];
+    aa += value ** 2;
+    bb += b[i] ** 2;
+  });
+  return 1 - dot / Math.sqrt(aa * bb);
 }

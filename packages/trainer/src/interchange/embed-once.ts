@@ -33,12 +33,16 @@ export async function embedOnce(
   };
 }
 
-/** Pictures of noise and captions of random tokens, the same for the same model. */
+/** Pictures of noise, each with a colour of its own, and captions of random tokens, the same for the same model. */
 export function exampleInputs({ config }: Pick<LoadedModel, 'config'>, samples: number): Examples {
   const { image_size: size } = config.vision_cfg;
   const { context_length: length, vocab_size: words } = config.text_cfg;
   const random = new CounterRandom(0, 0);
   const images = random.fillNormal(new Float32Array(samples * size * size * 3));
+  const colours = new CounterRandom(0, 1).fillNormal(new Float32Array(samples * 3));
+  images.forEach((value, i) => {
+    images[i] = value + colours[3 * Math.floor(i / (size * size * 3)) + (i % 3)]!;
+  });
   const tokens = new Int32Array(samples * length);
   const draws = random.fillUniform(new Float32Array(samples * length));
   for (let sample = 0; sample < samples; sample++) {
