@@ -7,9 +7,10 @@ import type { ModelConfig } from '@clipyard/model';
 import { expectAllClose } from '@clipyard/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { embedOnce, exampleInputs } from './embed-once.js';
-import { type LoadedModel, loadModel, onnxExport, openClipExport } from './export-model.js';
+import { onnxExport, openClipExport } from './export-model.js';
 import { importedCheckpoint, manifestFile } from './import-model.js';
 import { channelsFirst } from './test-examples.js';
+import { loaded } from './test-train.js';
 import { TINY, tensorsOf, writeFiles, writeHubDirectory, writeWeights } from './test-weights.js';
 import { openWeights } from './weights-file.js';
 
@@ -24,22 +25,13 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true }));
 
-async function load(path: string, config?: ModelConfig): Promise<LoadedModel> {
-  const source = await openWeights(path, 'source');
-  try {
-    return await loadModel(source, { field: 'source', log: () => {}, ...(config === undefined ? {} : { config }) });
-  } finally {
-    await source.close();
-  }
-}
-
 const contents = (path: string, name: string): Promise<string> => readFile(join(path, name), 'utf8');
 
 it.each([
   ['QuickGELU', TINY],
   ['GELU', { ...TINY, quick_gelu: false }],
 ])('.onnx files with %s embed as the engine does, for any batch', async (_, config) => {
-  const model = await load(await writeHubDirectory(join(directory, 'hub'), config));
+  const model = await loaded(await writeHubDirectory(join(directory, 'hub'), config));
   const files = new Map([...onnxExport(model, 'open')].map(({ name, body }) => [name, body as Uint8Array]));
   for (const samples of [1, 6]) {
     const examples = exampleInputs(model, samples);
@@ -59,7 +51,7 @@ it.each([
 
 it('MLP projections go into .onnx files, and not to open_clip, which has none', async () => {
   const config: ModelConfig = { ...TINY, projection: { type: 'mlp', hidden: 12 } };
-  const model = await load(await writeHubDirectory(join(directory, 'hub'), config));
+  const model = await loaded(await writeHubDirectory(join(directory, 'hub'), config));
   expect(() => [...openClipExport(model)]).toThrow(
     expect.objectContaining({
       code: 'model_config_invalid',
@@ -75,7 +67,7 @@ it('MLP projections go into .onnx files, and not to open_clip, which has none', 
 });
 
 it('reads a caption up to its first end of text, as the engine does', async () => {
-  const model = await load(await writeHubDirectory(join(directory, 'hub'), TINY));
+  const model = await loaded(await writeHubDirectory(join(directory, 'hub'), TINY));
   const examples = exampleInputs(model, 2);
   // End of text again after the end: what follows the first must not matter.
   examples.tokens.fill(95, 8, 16);
@@ -92,7 +84,7 @@ it('an export of an import has every tensor, config and vocabulary that came in'
   const words = { type: 'word', vocabSize: 96, contextLength: 16, words: ['red'] };
   await writeFile(join(hub, 'tokenizer.json'), JSON.stringify(words));
   const imported = join(directory, 'imported');
-  const files = await writeFiles(imported, importedCheckpoint(await load(hub)));
+  const files = await writeFiles(imported, importedCheckpoint(await loaded(hub)));
   await writeFiles(imported, [manifestFile(files)]);
   expect(files.map(({ name }) => name)).toEqual([
     'model.safetensors',
@@ -101,8 +93,8 @@ it('an export of an import has every tensor, config and vocabulary that came in'
     'state.json',
   ]);
   const exported = join(directory, 'exported');
-  await writeFiles(exported, openClipExport(await load(imported)));
-  const again = await load(exported);
+  await writeFiles(exported, openClipExport(await loaded(imported)));
+  const again = await loaded(exported);
   for (const { name, data } of tensorsOf(TINY)) expect(again.values[name], name).toEqual(data);
   expect(again.config).toEqual(TINY);
   expect(again.source.tokenizer).toEqual(words);
@@ -117,7 +109,7 @@ it('of a model with byte pairs of its own has them as open_clip reads them', asy
     join(hub, 'tokenizer.json'),
     JSON.stringify({ type: 'bpe', vocabSize: 516, contextLength: 16, merges }),
   );
-  const files = new Map([...openClipExport(await load(hub))].map(({ name, body }) => [name, body]));
+  const files = new Map([...openClipExport(await loaded(hub))].map(({ name, body }) => [name, body]));
   expect(gunzipSync(files.get('merges.txt.gz') as Uint8Array).toString()).toBe(['#version: 0.2', ...merges].join('\n'));
   expect(String(files.get('README.md'))).toContain('SimpleTokenizer("DIR/merges.txt.gz", context_length=16)');
 });
@@ -126,14 +118,14 @@ it('refuses a checkpoint whose weights are not those of its manifest', async () 
   const imported = join(directory, 'imported');
   const files = await writeFiles(
     imported,
-    importedCheckpoint(await load(await writeHubDirectory(join(directory, 'hub'), TINY))),
+    importedCheckpoint(await loaded(await writeHubDirectory(join(directory, 'hub'), TINY))),
   );
   await writeFiles(imported, [manifestFile(files)]);
   const path = join(imported, 'model.safetensors');
   const bytes = await readFile(path);
   bytes[bytes.length - 3]! ^= 1;
   await writeFile(path, bytes);
-  await expect(load(imported)).rejects.toMatchObject({ code: 'checkpoint_damaged' });
+  await expect(loaded(imported)).rejects.toMatchObject({ code: 'checkpoint_damaged' });
 });
 
 it("takes a checkpoint's average of the weights when asked for it", async () => {
@@ -152,6 +144,6 @@ it("takes a checkpoint's average of the weights when asked for it", async () => 
 
 it('needs a config, from beside the weights or given', async () => {
   const path = await writeWeights(join(directory, 'bare.safetensors'), tensorsOf(TINY));
-  await expect(load(path)).rejects.toMatchObject({ code: 'model_config_invalid', fields: [{ path: 'source' }] });
-  expect((await load(path, TINY)).config).toEqual(TINY);
+  await expect(loaded(path)).rejects.toMatchObject({ code: 'model_config_invalid', fields: [{ path: 'source' }] });
+  expect((await loaded(path, { config: TINY })).config).toEqual(TINY);
 });

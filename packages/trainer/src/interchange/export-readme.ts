@@ -29,7 +29,7 @@ image = model.encode_image(preprocess(picture)[None], normalize=True)
 
 ${tokens(facts)}
 
-Similarities are cosines times ${facts.scale.toPrecision(6)} (exp of \`logit_scale\`).
+Weights are float32, whatever format they were trained in. Similarities are cosines times ${facts.scale.toPrecision(6)} (exp of \`logit_scale\`).
 `;
 
 export const onnxReadme = (facts: ReadmeFacts, batch: number | 'open'): string => {
