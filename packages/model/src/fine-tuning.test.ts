@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type FineTuning, fineTune } from './fine-tuning.js';
 import { parameterGroups, parameterLayout, parameterSpecs } from './parameters.js';
 import { resolveModelConfig } from './presets.js';
+import { checkModel } from './tokenizer-fit.js';
 
 const config = resolveModelConfig({ preset: 'clip-tiny' });
 const { layers } = config.text_cfg;
@@ -42,6 +43,20 @@ describe('fine-tuning', () => {
       'positional_embedding',
       'token_embedding.weight',
     ]);
+  });
+
+  it.each([
+    ['image', Number(config.vision_cfg.layers) + 2],
+    ['text', layers + 2],
+  ] as const)('refuses a lock of the %s tower all of whose groups are unlocked', (tower, groups) => {
+    const lock = (unlocked: number) => ({ ...UNLOCKED, [tower]: true, [`${tower}UnlockedGroups`]: unlocked });
+    checkModel({ preset: 'clip-tiny', tokenizer: 'word', lock: lock(groups - 1) });
+    expect(() => checkModel({ preset: 'clip-tiny', tokenizer: 'word', lock: lock(groups) })).toThrow(
+      expect.objectContaining({
+        code: 'spec_invalid',
+        fields: [expect.objectContaining({ path: `model.lock.${tower}UnlockedGroups`, value: groups })],
+      }),
+    );
   });
 
   it('lowers the rate from the last layer to the first', () => {

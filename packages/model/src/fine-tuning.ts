@@ -1,4 +1,4 @@
-import type { RunSpec } from '@clipyard/contracts';
+import { fieldError, type RunSpec } from '@clipyard/contracts';
 import type { ModelConfig } from './model-config.js';
 import { parameterSpecs } from './parameters.js';
 import type { ParameterSpec } from './spec-list.js';
@@ -61,6 +61,20 @@ export function fineTune(
 /** Groups of a tower, first to last: the embedding, each block (the last with the norm behind it), the projection. */
 export const groupsOf = (config: ModelConfig, tower: Tower): number =>
   2 + (tower === 'image' ? layersOf(config.vision_cfg.layers) : config.text_cfg.layers);
+
+/** Throws `spec_invalid` for a lock that locks nothing, since all groups of its tower are unlocked. */
+export function checkLock(lock: FineTuning['lock'], config: ModelConfig): void {
+  for (const tower of ['image', 'text'] as const) {
+    const [unlocked, groups] = [lock[`${tower}UnlockedGroups`], groupsOf(config, tower)];
+    if (!lock[tower] || unlocked < groups) continue;
+    throw fieldError('spec_invalid', {
+      path: `model.lock.${tower}UnlockedGroups`,
+      message: `unlocks all ${groups} groups of the tower, so that its lock does nothing`,
+      value: unlocked,
+      remedy: `Use at most ${groups - 1}, or leave model.lock.${tower} out.`,
+    });
+  }
+}
 
 /** Undefined for what belongs to neither tower: the logit scale. */
 function placeOf(name: string, config: ModelConfig): { tower: Tower; group: number; groups: number } | undefined {

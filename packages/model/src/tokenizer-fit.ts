@@ -1,11 +1,18 @@
 import { fieldError, type RunSpec } from '@clipyard/contracts';
 import { CLIP_VOCABULARY } from './bpe/clip-merges.js';
+import { checkLock } from './fine-tuning.js';
 import type { ModelConfig } from './model-config.js';
 import { resolveModelConfig } from './presets.js';
 
-/** The config that a spec's `model` names, once its tokenizer is known to fit it, as far as no file need be read. Throws `preset_unknown`, `model_config_invalid` or `tokenizer_unfit`. */
-export function checkModel(model: Pick<RunSpec['model'], 'preset' | 'config' | 'tokenizer'>): ModelConfig {
+type Checked = Pick<RunSpec['model'], 'preset' | 'config' | 'tokenizer'> & Partial<Pick<RunSpec['model'], 'lock'>>;
+
+/**
+ * The config that a spec's `model` names, once its tokenizer and lock are known to fit it, as far as no file need be read.
+ * Throws `preset_unknown`, `model_config_invalid`, `tokenizer_unfit` or `spec_invalid`.
+ */
+export function checkModel(model: Checked): ModelConfig {
   const config = resolveModelConfig(model);
+  if (model.lock !== undefined) checkLock(model.lock, config);
   const { vocab_size: vocabSize } = config.text_cfg;
   const isClip = vocabSize === CLIP_VOCABULARY;
   if (model.tokenizer === 'clip' && !isClip) {

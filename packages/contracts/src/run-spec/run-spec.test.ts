@@ -141,3 +141,18 @@ it('refuses to compare pictures that augmentation makes differ', () => {
   ]);
   expect(problemsOf({ data, loss: { maskDuplicates: 'caption' } })).toEqual([]);
 });
+
+it('refuses what does nothing as the rest of the spec is', () => {
+  const schedule = { type: 'constant', cooldownPower: 2 };
+  expect(problemsOf({ schedule })).toMatchObject([
+    { path: 'schedule.cooldownPower', value: 2, message: 'does nothing with the constant schedule' },
+  ]);
+  expect(problemsOf({ schedule: { cooldownEnd: 1e-5 } })).toMatchObject([{ path: 'schedule.cooldownEnd' }]);
+  expect(problemsOf({ schedule: { cooldownSteps: 1 } })).toMatchObject([{ path: 'schedule.cooldownSteps' }]);
+  expect(problemsOf({ schedule: { ...schedule, type: 'constant-cooldown', cooldownSteps: 1 } })).toEqual([]);
+  const model = (lock: object) => ({ model: { ...SPEC.model, lock } });
+  expect(problemsOf(model({ image: true, textUnlockedGroups: 2 }))).toMatchObject([
+    { path: 'model.lock.textUnlockedGroups', value: 2, remedy: expect.stringContaining('model.lock.text: true') },
+  ]);
+  expect(problemsOf(model({ image: true, imageUnlockedGroups: 2 }))).toEqual([]);
+});

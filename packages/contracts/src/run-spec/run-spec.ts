@@ -151,15 +151,8 @@ function checkAcrossFields(spec: RunSpec): void {
       remedy: 'Lock one of them, or give imageUnlockedGroups or textUnlockedGroups.',
     });
   }
-  const { type, cooldownSteps, warmupSteps } = spec.schedule;
-  if (type !== 'constant-cooldown' && cooldownSteps > 0) {
-    throw fieldError('spec_invalid', {
-      path: 'schedule.cooldownSteps',
-      message: `does nothing with the ${type} schedule`,
-      value: cooldownSteps,
-      remedy: 'Use schedule.type `constant-cooldown`, or leave it out.',
-    });
-  }
+  refuseIdleFields(spec);
+  const { cooldownSteps, warmupSteps } = spec.schedule;
   // A warm-up alone may be longer than a short trial of the same spec.
   if (cooldownSteps > 0 && 'steps' in spec.duration && warmupSteps + cooldownSteps > spec.duration.steps) {
     throw fieldError('spec_invalid', {
@@ -212,6 +205,29 @@ function checkAcrossFields(spec: RunSpec): void {
       remedy: 'Name the evaluation data, or leave evaluate.tasks empty.',
     });
   }
+}
+
+/** Refuses what has an effect only beside something else: whoever set it expects one. */
+function refuseIdleFields({ model: { lock }, schedule }: RunSpec): void {
+  const { type, cooldownSteps, cooldownEnd, cooldownPower } = schedule;
+  const coolsDown = type === 'constant-cooldown';
+  const without = `with the ${type} schedule`;
+  const remedy = 'Use schedule.type `constant-cooldown`, or leave it out.';
+  const idle = [
+    { path: 'schedule.cooldownSteps', value: cooldownSteps, idle: cooldownSteps > 0 && !coolsDown, without, remedy },
+    { path: 'schedule.cooldownEnd', value: cooldownEnd, idle: cooldownEnd > 0 && !coolsDown, without, remedy },
+    { path: 'schedule.cooldownPower', value: cooldownPower, idle: cooldownPower !== 1 && !coolsDown, without, remedy },
+    ...(['image', 'text'] as const).map((tower) => ({
+      path: `model.lock.${tower}UnlockedGroups`,
+      value: lock[`${tower}UnlockedGroups`],
+      idle: lock[`${tower}UnlockedGroups`] > 0 && !lock[tower],
+      without: 'where the tower is not locked',
+      remedy: `Set model.lock.${tower}: true, or leave it out.`,
+    })),
+  ].find((field) => field.idle);
+  if (idle === undefined) return;
+  const { path, value, without: where, remedy: instead } = idle;
+  throw fieldError('spec_invalid', { path, message: `does nothing ${where}`, value, remedy: instead });
 }
 
 /** What an evaluation needs to have something to measure. */
