@@ -6,16 +6,25 @@ import type { SpecList } from './spec-list.js';
 /** A block's result has this many times the channels of its middle. */
 export const EXPANSION = 4;
 
+/** A convolution without bias and the batch norm behind it, by open_clip's names. */
+export interface NormedConvolution {
+  readonly filter: string;
+  readonly norm: string;
+}
+
+export const STEM: readonly NormedConvolution[] = [1, 2, 3].map((i) => ({
+  filter: `visual.conv${i}`,
+  norm: `visual.bn${i}`,
+}));
+
 export interface ResNetBlock {
-  /** open_clip's name. */
-  readonly name: string;
+  /** Three one after another, and where there is a fourth, that on the way around them. */
+  readonly layers: readonly NormedConvolution[];
   readonly channels: number;
   /** Of its middle. */
   readonly planes: number;
   /** Pictures leave it smaller by this. */
   readonly stride: number;
-  /** The way around it is a convolution too. */
-  readonly downsample: boolean;
 }
 
 /** The blocks of all four stages, in their order. */
@@ -26,8 +35,11 @@ export function resnetBlocks({ layers, width }: ResNetConfig): ResNetBlock[] {
     const planes = width * 2 ** stage;
     for (let i = 0; i < count; i++) {
       const stride = stage > 0 && i === 0 ? 2 : 1;
-      const downsample = stride > 1 || channels !== planes * EXPANSION;
-      blocks.push({ name: `visual.layer${stage + 1}.${i}`, channels, planes, stride, downsample });
+      const name = `visual.layer${stage + 1}.${i}`;
+      const layers = [1, 2, 3].map((i) => ({ filter: `${name}.conv${i}`, norm: `${name}.bn${i}` }));
+      if (stride > 1 || channels !== planes * EXPANSION)
+        layers.push({ filter: `${name}.downsample.0`, norm: `${name}.downsample.1` });
+      blocks.push({ layers, channels, planes, stride });
       channels = planes * EXPANSION;
     }
   });
@@ -44,12 +56,11 @@ export interface NormOrder {
 }
 
 export function normOrder(vision: ResNetConfig): NormOrder {
-  const blocks = resnetBlocks(vision).map(({ name, downsample }) => {
-    const [bn1, bn2, bn3] = [1, 2, 3].map((i) => `${name}.bn${i}`) as [string, string, string];
-    const around = downsample ? [`${name}.downsample.1`] : [];
+  const blocks = resnetBlocks(vision).map(({ layers }) => {
+    const [bn1, bn2, bn3, ...around] = layers.map(({ norm }) => norm) as [string, string, string, ...string[]];
     return { forward: [[bn1, ...around], [bn2], [bn3]], backward: [[bn3, ...around], [bn2], [bn1]] };
   });
-  const stem = [1, 2, 3].map((i) => [`visual.bn${i}`]);
+  const stem = STEM.map(({ norm }) => [norm]);
   return {
     forward: [...stem, ...blocks.flatMap(({ forward }) => forward)],
     backward: [...blocks.reverse().flatMap(({ backward }) => backward), ...stem.toReversed()],
@@ -58,28 +69,19 @@ export function normOrder(vision: ResNetConfig): NormOrder {
 
 /** The modified ResNet's parameters and running statistics. */
 export function addResNet(specs: SpecList, config: ModelConfig, vision: ResNetConfig): void {
-  const convolution = (name: string, width: number, channels: number, side: number): void =>
-    specs.add(`${name}.weight`, [width, channels, side, side], fanIn(channels * side ** 2));
+  const add = ({ filter, norm }: NormedConvolution, width: number, channels: number, side: number, gain = 1): void => {
+    specs.add(`${filter}.weight`, [width, channels, side, side], fanIn(channels * side ** 2));
+    specs.batchNorm(norm, width, gain);
+  };
   const half = vision.width / 2;
-  for (const [i, [width, channels]] of [
-    [half, 3] as const,
-    [half, half] as const,
-    [2 * half, half] as const,
-  ].entries()) {
-    convolution(`visual.conv${i + 1}`, width, channels, 3);
-    specs.batchNorm(`visual.bn${i + 1}`, width);
-  }
-  for (const { name, channels, planes, downsample } of resnetBlocks(vision)) {
-    convolution(`${name}.conv1`, planes, channels, 1);
-    specs.batchNorm(`${name}.bn1`, planes);
-    convolution(`${name}.conv2`, planes, planes, 3);
-    specs.batchNorm(`${name}.bn2`, planes);
-    convolution(`${name}.conv3`, planes * EXPANSION, planes, 1);
+  for (const [i, layer] of STEM.entries()) add(layer, i < 2 ? half : 2 * half, i === 0 ? 3 : half, 3);
+  for (const { layers, channels, planes } of resnetBlocks(vision)) {
+    const [first, second, third, around] = layers;
+    add(first!, planes, channels, 1);
+    add(second!, planes, planes, 3);
     // At the beginning a block is the way around it.
-    specs.batchNorm(`${name}.bn3`, planes * EXPANSION, 0);
-    if (!downsample) continue;
-    convolution(`${name}.downsample.0`, planes * EXPANSION, channels, 1);
-    specs.batchNorm(`${name}.downsample.1`, planes * EXPANSION);
+    add(third!, planes * EXPANSION, planes, 1, 0);
+    if (around !== undefined) add(around, planes * EXPANSION, channels, 1);
   }
   const features = resnetFeatures(vision);
   const std = features ** -0.5;

@@ -1,7 +1,9 @@
 import {
   attention,
   averagePool,
+  type BatchStatistics,
   batchNorm,
+  checkpoint,
   convolution,
   fixedNorm,
   globalBatchNorm,
@@ -12,7 +14,7 @@ import {
   tf,
 } from '@clipyard/engine';
 import { type ResNetConfig, resnetFeatures } from './model-config.js';
-import { type ResNetBlock, resnetBlocks } from './resnet-parameters.js';
+import { type NormedConvolution, type ResNetBlock, resnetBlocks, STEM } from './resnet-parameters.js';
 import { joinHeads, type Parameters, splitHeads } from './transformer-block.js';
 
 /**
@@ -26,44 +28,52 @@ export type Observe = (buffer: string, value: Tensor) => void;
 /** What batch norm works on in training: statistics of the samples here, which it tells, or those of all, by the norm's name. */
 export type TrainingNorm = { readonly observe: Observe } | { readonly exchange: (norm: string) => NormExchange };
 
-/**
- * Features [m,32 · width], which are projected to embeddings. Without `training` batch norm works on the running statistics
- * among the parameters.
- */
-export function resnet(vision: ResNetConfig, parameters: Parameters, images: Tensor, training?: TrainingNorm): Tensor {
+export interface ResNetOptions {
+  /** Default: batch norm works on the running statistics among the parameters. */
+  readonly training?: TrainingNorm | undefined;
+  /** In training: whether the gradient forms the values within the stem and the blocks again; default: they are kept. */
+  readonly checkpointBlocks?: boolean | undefined;
+}
+
+/** Through a convolution and its norm. */
+type Convolve = (x: Tensor, layer: NormedConvolution, stride?: number) => Tensor;
+
+/** Features [m,32 · width], which are projected to embeddings. Running statistics are among the parameters. */
+export function resnet(
+  vision: ResNetConfig,
+  parameters: Parameters,
+  images: Tensor,
+  { training, checkpointBlocks = false }: ResNetOptions = {},
+): Tensor {
   const p = (name: string): Tensor => parameters[name]!;
-  const stem = ([1, 2, 3] as const).reduce(
-    (x, i) => relu(convolve(x, `visual.conv${i}`, `visual.bn${i}`, i === 1 ? 2 : 1)),
-    images,
+  const blocks = resnetBlocks(vision);
+  const last = blocks.at(-1);
+  return attentionPool(
+    blocks.reduce(
+      // The backward pass begins with the last block: forming it again would spare nothing.
+      (x, block) => part(block.layers, x, (x, convolve) => bottleneck(block, x, convolve), block === last),
+      part(STEM, images, stem, false),
+    ),
   );
-  const features = resnetBlocks(vision).reduce(bottleneck, averagePool(stem, 2));
-  return attentionPool(features);
 
-  /** Without bias, then batch norm. Filters of 3 x 3 are padded, others are of 1 x 1. */
-  function convolve(x: Tensor, filter: string, norm: string, stride = 1): Tensor {
-    const w = p(`${filter}.weight`);
-    const maps = convolution(x, w, { stride, padding: w.shape[2] === 1 ? 0 : 1 });
-    const places = tf.reshape(maps, [-1, w.shape[0]!]);
-    return tf.reshape(normalize(places, norm), maps.shape);
-  }
-
-  function normalize(places: Tensor, name: string): Tensor {
-    const [gain, bias] = [p(`${name}.weight`), p(`${name}.bias`)];
-    const [mean, variance] = [`${name}.running_mean`, `${name}.running_var`];
-    if (training === undefined) return fixedNorm(places, gain, bias, { mean: p(mean), variance: p(variance) });
-    if ('exchange' in training) return globalBatchNorm(places, gain, bias, training.exchange(name));
-    return batchNorm(places, gain, bias, (statistics) => {
-      training.observe(mean, statistics.mean);
-      training.observe(variance, statistics.variance);
-    });
-  }
-
-  function bottleneck(x: Tensor, { name, stride, downsample }: ResNetBlock): Tensor {
-    const smaller = (maps: Tensor): Tensor => (stride === 1 ? maps : averagePool(maps, stride));
-    let y = relu(convolve(x, `${name}.conv1`, `${name}.bn1`));
-    y = smaller(relu(convolve(y, `${name}.conv2`, `${name}.bn2`)));
-    y = convolve(y, `${name}.conv3`, `${name}.bn3`);
-    return relu(tf.add(y, downsample ? convolve(smaller(x), `${name}.downsample.0`, `${name}.downsample.1`) : x));
+  /** x through what has these layers. */
+  function part(
+    layers: readonly NormedConvolution[],
+    x: Tensor,
+    apply: (x: Tensor, convolve: Convolve) => Tensor,
+    kept: boolean,
+  ): Tensor {
+    if (!checkpointBlocks || kept || training === undefined) return apply(x, convolveWith(parameters, training));
+    const names = layers.flatMap(({ filter, norm }) => [`${filter}.weight`, `${norm}.weight`, `${norm}.bias`]);
+    const { first, again } = twice(training);
+    return checkpoint(
+      (x, weights, _, isAgain) => {
+        const own = Object.fromEntries(names.map((name, i) => [name, weights[i]!]));
+        return apply(x, convolveWith(own, isAgain ? again : first));
+      },
+      x,
+      names.map(p),
+    );
   }
 
   /** Attention of the mean of all places to itself and them, without its projection. */
@@ -81,6 +91,60 @@ export function resnet(vision: ResNetConfig, parameters: Parameters, images: Ten
     );
     return joinHeads(attention(q!, k!, v!), samples, heads);
   }
+}
+
+/** For a part that is formed twice: its statistics are told, or exchanged, the first time only. */
+function twice(training: TrainingNorm): { readonly first: TrainingNorm; readonly again: TrainingNorm } {
+  if ('observe' in training) return { first: training, again: { observe: (_, value) => value.dispose() } };
+  const known = new Map<string, BatchStatistics>();
+  return {
+    first: {
+      exchange: (norm) => ({
+        ...training.exchange(norm),
+        statistics: (own, n) => {
+          const all = training.exchange(norm).statistics(own, n);
+          known.set(norm, all);
+          return all;
+        },
+      }),
+    },
+    again: { exchange: (norm) => ({ ...training.exchange(norm), statistics: () => known.get(norm)! }) },
+  };
+}
+
+/** Convolutions are without bias; filters of 3 x 3 are padded, others are of 1 x 1. */
+const convolveWith =
+  (parameters: Parameters, training: TrainingNorm | undefined): Convolve =>
+  (x, { filter, norm }, stride = 1) => {
+    const w = parameters[`${filter}.weight`]!;
+    const maps = convolution(x, w, { stride, padding: w.shape[2] === 1 ? 0 : 1 });
+    const places = tf.reshape(maps, [-1, w.shape[0]!]);
+    return tf.reshape(normalize(parameters, places, norm, training), maps.shape);
+  };
+
+function normalize(parameters: Parameters, places: Tensor, name: string, training: TrainingNorm | undefined): Tensor {
+  const p = (part: string): Tensor => parameters[`${name}.${part}`]!;
+  const [gain, bias] = [p('weight'), p('bias')];
+  if (training === undefined)
+    return fixedNorm(places, gain, bias, { mean: p('running_mean'), variance: p('running_var') });
+  if ('exchange' in training) return globalBatchNorm(places, gain, bias, training.exchange(name));
+  return batchNorm(places, gain, bias, ({ mean, variance }) => {
+    training.observe(`${name}.running_mean`, mean);
+    training.observe(`${name}.running_var`, variance);
+  });
+}
+
+const stem = (images: Tensor, convolve: Convolve): Tensor =>
+  averagePool(
+    STEM.reduce((x, layer, i) => relu(convolve(x, layer, i === 0 ? 2 : 1)), images),
+    2,
+  );
+
+function bottleneck({ layers, stride }: ResNetBlock, x: Tensor, convolve: Convolve): Tensor {
+  const [first, second, third, around] = layers;
+  const smaller = (maps: Tensor): Tensor => (stride === 1 ? maps : averagePool(maps, stride));
+  const middle = smaller(relu(convolve(relu(convolve(x, first!)), second!)));
+  return relu(tf.add(convolve(middle, third!), around === undefined ? x : convolve(smaller(x), around)));
 }
 
 /** Weight of a new batch in running statistics, as in PyTorch. */

@@ -41,7 +41,7 @@ export function imageFeatures(
 ): Tensor {
   const { vision_cfg: vision } = config;
   return isResNet(vision)
-    ? resnet(vision, parameters, images, norm)
+    ? resnet(vision, parameters, images, { training: norm, checkpointBlocks })
     : vit(vision, { quick: config.quick_gelu, checkpointBlocks }, parameters, images, kept);
 }
 

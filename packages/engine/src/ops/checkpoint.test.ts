@@ -46,7 +46,7 @@ const stack =
     return { value, ...Object.fromEntries(['x', ...names].map((name, i) => [`d${name}`, grads[i]!])) };
   };
 
-const kept = stack(block);
+const kept = stack((x, weights, fixed) => block(x, weights, fixed, false));
 const formedAgain = stack((x, weights, fixed) => checkpoint(block, x, weights, fixed));
 const inputs = Object.fromEntries(
   Object.entries(specs).map(([key, { shape }]) => [

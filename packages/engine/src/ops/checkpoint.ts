@@ -2,11 +2,11 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import { tf } from '../tfjs.js';
 import { type Save, withGradient } from './with-gradient.js';
 
-/** A part of a model: rows x_nd and weights to rows [n,d]; `fixed` has no gradient. */
-export type Part = (x: Tensor, weights: readonly Tensor[], fixed: readonly Tensor[]) => Tensor;
+/** A part of a model; `fixed` has no gradient. `again`: whether it is formed for the gradient. */
+export type Part = (x: Tensor, weights: readonly Tensor[], fixed: readonly Tensor[], again: boolean) => Tensor;
 
 /**
- * part(x_nd, weights, fixed), of which nothing but its operands is kept for the gradient: that forms everything in between
+ * part(x, weights, fixed), of which nothing but its operands is kept for the gradient: that forms everything in between
  * again (Chen et al., arXiv 1604.06174). Values and gradients are those of the part itself. `part` uses no other tensors.
  */
 export function checkpoint(part: Part, x: Tensor, weights: readonly Tensor[], fixed: readonly Tensor[] = []): Tensor {
@@ -16,10 +16,10 @@ export function checkpoint(part: Part, x: Tensor, weights: readonly Tensor[], fi
       const save = args.at(-1) as unknown as Save;
       save([x, ...weights, ...fixed]);
       return {
-        value: part(x, weights, fixed),
+        value: part(x, weights, fixed, false),
         gradFunc: (dy, saved) => {
           const kept = saved.slice(1 + weights.length);
-          const again = (x: Tensor, ...weights: Tensor[]): Tensor => part(x, weights, kept);
+          const again = (x: Tensor, ...weights: Tensor[]): Tensor => part(x, weights, kept, true);
           const operands = after(dy, saved.slice(0, 1 + weights.length));
           const [dx, ...dWeights] = within(() => tf.grads(again as never)(operands, dy)) as [Tensor, ...Tensor[]];
           return [last(dx, dWeights), ...dWeights];
@@ -33,17 +33,17 @@ export function checkpoint(part: Part, x: Tensor, weights: readonly Tensor[], fi
 
 /**
  * The operands, which can be had only after `dy`. Else what is formed of them again would be recognised as what the forward
- * pass formed, by us and by ONNX Runtime, and kept. Rows pass through a concatenation with one of `dy`; so do vectors, all
- * at once; nothing is formed of matrices alone.
+ * pass formed, by us and by ONNX Runtime, and kept. x and vectors pass through a concatenation with an element of `dy`;
+ * nothing is formed of matrices and filters alone.
  */
-function after(dy: Tensor, [x, ...weights]: Tensor[]): Tensor[] {
-  const row = tf.slice(dy, [0, 0], [1, -1]);
-  const [rows] = tf.split(tf.concat([x!, row], 0), [x!.shape[0]!, 1], 0);
-  const vectors = weights.filter(({ shape }) => shape.length === 1);
-  const one = tf.reshape(tf.slice(dy, [0, 0], [1, 1]), [1]);
-  const sizes = [...vectors.map(({ shape }) => shape[0]!), 1];
-  const late = vectors.length === 0 ? [] : tf.split(tf.concat([...vectors, one], 0), sizes, 0);
-  return [rows!, ...weights.map((weight) => (weight.shape.length === 1 ? late[vectors.indexOf(weight)]! : weight))];
+function after(dy: Tensor, operands: Tensor[]): Tensor[] {
+  const isLate = ({ shape }: Tensor, i: number): boolean => i === 0 || shape.length === 1;
+  const late = operands.filter(isLate);
+  const sizes = [...late.map(sizeOf), 1];
+  const parts = tf.split(tf.concat([...late.map(flat), firstOf(dy)], 0), sizes, 0);
+  return operands.map((operand, i) =>
+    isLate(operand, i) ? tf.reshape(parts[late.indexOf(operand)]!, operand.shape) : operand,
+  );
 }
 
 /**
@@ -51,20 +51,27 @@ function after(dy: Tensor, [x, ...weights]: Tensor[]): Tensor[] {
  * one formed again until it comes back for them.
  */
 function last(dx: Tensor, dWeights: readonly Tensor[]): Tensor {
-  const size = dx.shape.reduce((a, b) => a * b, 1);
-  const ones = dWeights.map((dw) =>
-    tf.reshape(
-      tf.slice(
-        dw,
-        dw.shape.map(() => 0),
-        dw.shape.map(() => 1),
-      ),
-      [1],
-    ),
-  );
-  const [flat] = tf.split(tf.concat([tf.reshape(dx, [size]), ...ones], 0), [size, ones.length], 0);
-  return tf.reshape(flat!, dx.shape);
+  const parts = [flat(dx), ...dWeights.map(firstOf)];
+  const [first] = tf.split(tf.concat(parts, 0), [sizeOf(dx), dWeights.length], 0);
+  return tf.reshape(first!, dx.shape);
 }
+
+const sizeOf = ({ shape }: Tensor): number => shape.reduce((a, b) => a * b, 1);
+
+const flat = (x: Tensor): Tensor => tf.reshape(x, [sizeOf(x)]);
+
+/** [1]. */
+const firstOf = (x: Tensor): Tensor => {
+  const begin = x.shape.map(() => 0);
+  return tf.reshape(
+    tf.slice(
+      x,
+      begin,
+      begin.map(() => 1),
+    ),
+    [1],
+  );
+};
 
 /** Runs `fn`, which takes gradients, while gradients are taken: tfjs would forget the outer tape. */
 function within<T>(fn: () => T): T {

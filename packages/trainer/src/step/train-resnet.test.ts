@@ -1,22 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { parseRunSpec } from '@clipyard/contracts';
 import { CLIP_PIXEL_STATISTICS, normalizePixels } from '@clipyard/data';
-import { type Engine, openEngine } from '@clipyard/engine';
+import type { Engine } from '@clipyard/engine';
 import { parameterLayout, parameterSpecs, parseModelConfig } from '@clipyard/model';
-import {
-  builtTensorFlow,
-  expectAllClose,
-  expectBitwise,
-  formulaValues,
-  formulaWords,
-  referenceGroups,
-  relativeDifference,
-} from '@clipyard/testkit';
+import { expectAllClose, formulaValues, relativeDifference } from '@clipyard/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { planRun } from './run-plan.js';
+import { formulaPixels, trainSteps as runSteps, stepEngines, type TestResult, type TestSteps } from './test-steps.js';
 import { compileTower } from './tower-programs.js';
-import { TrainState } from './train-state.js';
-import { TrainStep } from './train-step.js';
+import type { TrainState } from './train-state.js';
 
 interface Fixture {
   config: unknown;
@@ -37,7 +28,6 @@ const config = parseModelConfig(fixture.config);
 const BATCH = 4;
 const SIZE = config.vision_cfg.image_size;
 const tokens = Int32Array.from(fixture.tokens.flat());
-const signal = new AbortController().signal;
 const LOSS = parseRunSpec({
   version: 1,
   name: 'x',
@@ -50,72 +40,46 @@ const specs = parameterSpecs(config);
 const running = specs.filter((spec) => spec.running);
 const layout = parameterLayout(specs);
 
-const pixelsOf = (name: string): Uint8Array =>
-  Uint8Array.from(formulaWords(name, BATCH * SIZE * SIZE * 3), (word) => (word >>> 8) % 256);
+const pixelsOf = (name: string): Uint8Array => formulaPixels(name, BATCH, SIZE);
 
-/** A step for each name of pictures. Returns rank 0's, having checked that all ranks have the same. */
-async function trainSteps(
-  engine: Engine,
-  worldSize: number,
-  micro: number,
-  pictures: string[],
-  { keepsTapes, batchNorm }: { keepsTapes?: boolean; batchNorm?: 'local' | 'global' } = {},
-) {
-  const results = await Promise.all(
-    referenceGroups(worldSize).map(async (group) => {
-      const { rank } = group;
-      const state = new TrainState(engine, specs, layout, rank, worldSize);
+interface StepOptions extends Pick<TestSteps, 'keepsTapes' | 'checkpointBlocks' | 'batchNorm'> {
+  readonly worldSize?: number;
+  readonly micro?: number;
+  /** Names of each step's. */
+  readonly pictures: readonly string[];
+}
+
+const trainSteps = (engine: Engine, { pictures, ...options }: StepOptions) =>
+  runSteps(engine, {
+    ...options,
+    config,
+    specs,
+    batches: pictures.map((name) => ({ pixels: pixelsOf(name), tokens })),
+    optimizer: fixture.adamw,
+    loss: LOSS,
+    initialize: (state) => {
       for (const [name, { scale, offset }] of Object.entries(fixture.parameters))
         layout.view(state.parameters, name).set(formulaValues(name, layout.size(name), scale, offset));
       for (const { name } of running) state.view(name).fill(name.endsWith('_var') ? 1 : 0);
-      const batch = { batch: { global: BATCH, micro }, duration: { steps: 2 } };
-      const planned = planRun(batch, 1000, { rank, worldSize, cutsShare: false });
-      const plan = { ...planned, keepsTapes: keepsTapes ?? planned.keepsTapes };
-      const stepper = await TrainStep.create(
-        { engine, group, state },
-        {
-          config,
-          plan,
-          optimizer: { ...fixture.adamw, clipNorm: null, emaDecay: null },
-          loss: LOSS,
-          compute: 'fp32',
-          batchNorm,
-          seed: 0,
-        },
-      );
-      const part = <T extends Uint8Array | Int32Array>(all: T): T =>
-        all.subarray((rank * all.length) / worldSize, ((rank + 1) * all.length) / worldSize) as T;
-      const steps: { loss: number; statistics: Record<string, Float32Array> }[] = [];
-      for (const [step, name] of pictures.entries()) {
-        const own = { pixels: part(pixelsOf(name)), tokens: part(tokens) };
-        const { loss } = await stepper.run(own, fixture.adamw.lr, step, signal);
-        const statistics = Object.fromEntries(running.map(({ name }) => [name, state.view(name).slice()]));
-        steps.push({ loss, statistics });
-      }
-      await stepper.dispose();
-      const tower = await compileTower(engine, 'image', { config, parameters: specs, samples: BATCH });
-      const visual = Object.entries(state.towerViews).filter(([name]) => name.startsWith('visual.'));
-      const images = normalizePixels(pixelsOf(pictures[0]!), CLIP_PIXEL_STATISTICS);
-      const { image } = await tower.run({ ...Object.fromEntries(visual), images });
-      await tower.dispose();
-      return { steps, image: image as Float32Array, parameters: state.parameters.slice(0, layout.total) };
-    }),
-  );
-  const [first, ...others] = results;
-  for (const { steps, parameters } of others) {
-    expectBitwise(parameters, first!.parameters);
-    expect(steps).toEqual(first!.steps);
-  }
-  return first!;
+    },
+  });
+
+/** Embeddings of the first pictures by running statistics. */
+async function evaluate(engine: Engine, { towerViews }: TrainState): Promise<Float32Array> {
+  const tower = await compileTower(engine, 'image', { config, parameters: specs, samples: BATCH });
+  const visual = Object.entries(towerViews).filter(([name]) => name.startsWith('visual.'));
+  const images = normalizePixels(pixelsOf(fixture.pictures[0]), CLIP_PIXEL_STATISTICS);
+  const { image } = await tower.run({ ...Object.fromEntries(visual), images });
+  await tower.dispose();
+  return image as Float32Array;
 }
 
-const built = builtTensorFlow();
-const ENGINES = ['onnxruntime', ...('missing' in built ? [] : ['tensorflow' as const])] as const;
+const engines = stepEngines();
 
-describe.each(ENGINES)('the train step of a ResNet on %s', (name) => {
+describe.each(engines.names)('the train step of a ResNet on %s', (name) => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openEngine({ engine: name, threads: 1, ...('missing' in built ? {} : built) });
+    engine = await engines.open(name);
   });
   afterAll(() => engine.close());
 
@@ -126,22 +90,21 @@ describe.each(ENGINES)('the train step of a ResNet on %s', (name) => {
   ] as const)(
     "on %i ranks with micro-batches of %i and %s batch norm equals PyTorch's and open_clip's over two steps: losses, running statistics, weights, evaluation",
     async (worldSize, micro, batchNorm) => {
-      const options = { keepsTapes: true, batchNorm };
-      const { steps, parameters, image } = await trainSteps(engine, worldSize, micro, fixture.pictures, options);
-      for (const [i, { loss, statistics }] of steps.entries()) {
-        const expected = fixture.steps[i]!;
+      const options = { worldSize, micro, pictures: fixture.pictures, keepsTapes: true, batchNorm };
+      const { losses, statistics, parameters, state } = await trainSteps(engine, options);
+      for (const [i, expected] of fixture.steps.entries()) {
         // After an update by Adam's the signs of gradients that are nearly zero show.
         const tolerance = i === 0 ? 1e-4 : 5e-3;
-        expect(loss / expected.loss).toBeCloseTo(1, i === 0 ? 4 : 2);
+        expect(losses[i]! / expected.loss).toBeCloseTo(1, i === 0 ? 4 : 2);
         for (const [buffer, { norm, first }] of Object.entries(expected.buffers)) {
-          const values = statistics[buffer];
+          const values = statistics[i]![buffer];
           if (values === undefined) continue; // a counter, which is in checkpoints only
           expect(Math.abs(Math.hypot(...values) / norm - 1), buffer).toBeLessThan(tolerance);
           const scale = norm / Math.sqrt(values.length);
           expectAllClose(values.subarray(0, first.length), first, { rtol: tolerance, atol: tolerance * scale });
         }
       }
-      expectAllClose(image, fixture.evaluated, { rtol: 2e-2, atol: 2e-3 });
+      expectAllClose(await evaluate(engine, state), fixture.evaluated, { rtol: 2e-2, atol: 2e-3 });
       let apart = 0;
       for (const [parameter, { after2 }] of Object.entries(fixture.parameters)) {
         const weights = layout.view(parameters, parameter);
@@ -158,12 +121,35 @@ describe.each(ENGINES)('the train step of a ResNet on %s', (name) => {
   ])(
     'on %i ranks with micro-batches of %i gives what one rank gives with them, tapes kept: %s',
     async (worldSize, micro, keepsTapes) => {
-      const one = await trainSteps(engine, 1, micro, fixture.pictures.slice(0, 1), { keepsTapes: true });
-      const split = await trainSteps(engine, worldSize, micro, fixture.pictures.slice(0, 1), { keepsTapes });
-      expect(split.steps[0]!.loss).toBeCloseTo(one.steps[0]!.loss, 5);
-      for (const [buffer, values] of Object.entries(one.steps[0]!.statistics))
-        expectAllClose(split.steps[0]!.statistics[buffer]!, values, { rtol: 1e-6, atol: 1e-7 });
+      const pictures = fixture.pictures.slice(0, 1);
+      const one = await trainSteps(engine, { micro, pictures, keepsTapes: true });
+      const split = await trainSteps(engine, { worldSize, micro, pictures, keepsTapes });
+      expect(split.losses[0]!).toBeCloseTo(one.losses[0]!, 5);
+      expectSameStatistics(split, one);
       expect(relativeDifference(one.parameters, split.parameters)).toBeLessThan(1e-4);
     },
   );
+
+  it.each([
+    [1, true, 'local'],
+    [1, false, 'local'],
+    [1, true, 'global'],
+    [2, true, 'global'],
+  ] as const)(
+    'on %i ranks gives the same when stem and blocks are formed again, tapes kept: %s, with %s batch norm',
+    async (worldSize, keepsTapes, batchNorm) => {
+      const options = { worldSize, micro: 2, pictures: fixture.pictures, keepsTapes, batchNorm };
+      const kept = await trainSteps(engine, options);
+      const formedAgain = await trainSteps(engine, { ...options, checkpointBlocks: true });
+      expectAllClose(formedAgain.losses, kept.losses, { rtol: 1e-6 });
+      expectSameStatistics(formedAgain, kept);
+      expect(relativeDifference(kept.parameters, formedAgain.parameters)).toBeLessThan(1e-6);
+    },
+  );
 });
+
+function expectSameStatistics(actual: TestResult, expected: TestResult): void {
+  for (const [step, statistics] of expected.statistics.entries())
+    for (const [buffer, values] of Object.entries(statistics))
+      expectAllClose(actual.statistics[step]![buffer]!, values, { rtol: 1e-6, atol: 1e-7 });
+}

@@ -1,21 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { RunSpec } from '@clipyard/contracts';
-import { type ComputePrecision, type Engine, type OnCompile, openEngine } from '@clipyard/engine';
+import type { Engine, OnCompile } from '@clipyard/engine';
 import { type ModelConfig, parameterLayout, parameterSpecs, parseModelConfig } from '@clipyard/model';
-import {
-  builtTensorFlow,
-  expectAllClose,
-  expectBitwise,
-  formulaValues,
-  formulaWords,
-  referenceGroups,
-  relativeDifference,
-} from '@clipyard/testkit';
+import { expectAllClose, expectBitwise, formulaValues, relativeDifference } from '@clipyard/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { planRun } from './run-plan.js';
 import type { TeacherWeights } from './teacher.js';
-import { TrainState } from './train-state.js';
-import { TrainStep } from './train-step.js';
+import { formulaPixels, trainSteps as runSteps, stepEngines, type TestSteps } from './test-steps.js';
+import type { TrainState } from './train-state.js';
 
 interface Fixture {
   config: unknown;
@@ -41,9 +32,8 @@ const fixture: Fixture = JSON.parse(
 const wholeConfig: ModelConfig = parseModelConfig(fixture.config);
 const BATCH = 8;
 const SIZE = wholeConfig.vision_cfg.image_size;
-const pixels = Uint8Array.from(formulaWords('images', BATCH * SIZE * SIZE * 3), (word) => (word >>> 8) % 256);
+const pixels = formulaPixels('images', BATCH, SIZE);
 const tokens = Int32Array.from(fixture.tokens.flat());
-const signal = new AbortController().signal;
 
 const siglipFixture: {
   initLogitBias: number;
@@ -105,85 +95,35 @@ function teacherWeights(): TeacherWeights {
   return { config: of, specs, towerViews, logitScale: logitScale![0]! };
 }
 
-interface StepOptions {
-  readonly keepsTapes?: boolean;
-  readonly compute?: ComputePrecision;
-  readonly checkpointBlocks?: boolean;
+interface StepOptions extends Pick<TestSteps, 'keepsTapes' | 'compute' | 'checkpointBlocks' | 'teacher'> {
   readonly config?: ModelConfig;
   readonly loss?: RunSpec['loss'];
   /** [B,t]. */
   readonly captions?: Int32Array;
-  readonly teacher?: TeacherWeights;
 }
 
 /** Runs `steps` steps on the same batch on W ranks and returns rank 0's weights and the losses. */
-async function trainSteps(
-  engine: Engine,
-  worldSize: number,
-  micro: number,
-  steps: number,
-  {
-    keepsTapes,
-    compute = 'fp32',
-    checkpointBlocks,
-    config = wholeConfig,
-    loss = CLIP,
-    captions = tokens,
-    teacher,
-  }: StepOptions = {},
-) {
-  const groups = referenceGroups(worldSize);
-  const specs = specsFor(loss);
-  const layout = parameterLayout(specs);
-  const results = await Promise.all(
-    groups.map(async (group) => {
-      const state = new TrainState(engine, specs, layout, group.rank, worldSize);
-      formulaParameters(state);
-      const initial = state.parameters.slice(0, layout.total);
-      const planned = planRun({ batch: { global: BATCH, micro }, duration: { steps } }, 1000, {
-        rank: group.rank,
-        worldSize,
-        cutsShare: engine.device === 'cpu',
-      });
-      const plan = { ...planned, keepsTapes: keepsTapes ?? planned.keepsTapes };
-      const stepper = await TrainStep.create(
-        { engine, group, state },
-        {
-          config,
-          plan,
-          optimizer: { ...fixture.adamw, clipNorm: null, emaDecay: null },
-          loss,
-          teacher,
-          compute,
-          checkpointBlocks,
-          seed: 0,
-        },
-      );
-      const rows = [plan.rank * plan.localBatch, (plan.rank + 1) * plan.localBatch] as const;
-      const part = <T extends Uint8Array | Int32Array>(all: T): T =>
-        all.subarray((rows[0] * all.length) / BATCH, (rows[1] * all.length) / BATCH) as T;
-      const losses: number[] = [];
-      const logits: { scale: number; bias: number }[] = [];
-      for (let step = 0; step < steps; step++) {
-        const batch = { pixels: part(pixels), tokens: part(captions) };
-        losses.push((await stepper.run(batch, fixture.adamw.lr, step, signal)).loss);
-        logits.push({ scale: state.logitScale, bias: state.logitBias });
-      }
-      await stepper.dispose();
-      return { losses, logits, layout, initial, parameters: state.parameters.slice(0, layout.total) };
-    }),
-  );
-  for (const { parameters } of results) expectBitwise(parameters, results[0]!.parameters);
-  return results[0]!;
+function trainSteps(engine: Engine, worldSize: number, micro: number, steps: number, options: StepOptions = {}) {
+  const { config = wholeConfig, loss = CLIP, captions = tokens } = options;
+  return runSteps(engine, {
+    ...options,
+    config,
+    specs: specsFor(loss),
+    batches: Array.from({ length: steps }, () => ({ pixels, tokens: captions })),
+    optimizer: fixture.adamw,
+    loss,
+    worldSize,
+    micro,
+    initialize: formulaParameters,
+  });
 }
 
-const built = builtTensorFlow();
-const ENGINES = ['onnxruntime', ...('missing' in built ? [] : ['tensorflow' as const])] as const;
+const engines = stepEngines();
 
-describe.each(ENGINES)('the train step on %s', (name) => {
+describe.each(engines.names)('the train step on %s', (name) => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openEngine({ engine: name, threads: 1, ...('missing' in built ? {} : built) });
+    engine = await engines.open(name);
   });
   afterAll(() => engine.close());
 
@@ -217,7 +157,8 @@ describe.each(ENGINES)('the train step on %s', (name) => {
     async (worldSize, micro) => {
       const trained = await trainSteps(engine, worldSize, micro, 3, { loss: SIGLIP });
       expectAllClose(trained.losses, siglipFixture.losses, { rtol: 2e-5 });
-      const { logits, layout, initial, parameters } = trained;
+      const { logits, initial, parameters } = trained;
+      const { layout } = trained.state;
       expectAllClose(
         logits.map(({ scale }) => scale),
         siglipFixture.logitScales,
@@ -364,8 +305,7 @@ describe.each(ENGINES)('the train step on %s', (name) => {
     const open = async (simplify: boolean) => {
       const nodes = new Map<string, number>();
       const onCompile: OnCompile = ({ program, cost }) => nodes.set(program, cost.nodes);
-      const options = { threads: 2, simplify, onCompile, ...('missing' in built ? {} : built) };
-      return { nodes, engine: await openEngine({ engine: name, ...options }) };
+      return { nodes, engine: await engines.open(name, { threads: 2, simplify, onCompile }) };
     };
     const recorded = await open(false);
     const simplified = await open(true);
@@ -386,32 +326,25 @@ describe.each(ENGINES)('the train step on %s', (name) => {
   });
 
   it('stops at a loss that is not finite, naming the step, with the weights unchanged', async () => {
-    const [group] = referenceGroups(1);
-    const state = new TrainState(engine, specs, layout, 0, 1);
-    formulaParameters(state);
-    layout.view(state.parameters, 'visual.proj').fill(Number.NaN);
-    const before = state.parameters.slice();
-    const plan = planRun({ batch: { global: BATCH }, duration: { steps: 1 } }, 1000, {
-      rank: 0,
-      worldSize: 1,
-      cutsShare: engine.device === 'cpu',
-    });
-    const stepper = await TrainStep.create(
-      { engine, group: group!, state },
-      {
-        config: wholeConfig,
-        plan,
-        optimizer: { ...fixture.adamw, clipNorm: null, emaDecay: null },
-        loss: CLIP,
-        compute: 'fp32',
-        seed: 0,
+    let state: TrainState | undefined;
+    let before: Float32Array | undefined;
+    const steps = runSteps(engine, {
+      config: wholeConfig,
+      specs,
+      batches: [{ pixels, tokens }],
+      firstStep: 6,
+      optimizer: fixture.adamw,
+      loss: CLIP,
+      initialize: (given) => {
+        formulaParameters(given);
+        layout.view(given.parameters, 'visual.proj').fill(Number.NaN);
+        [state, before] = [given, given.parameters.slice()];
       },
-    );
-    await expect(stepper.run({ pixels, tokens }, 1e-3, 6, signal)).rejects.toMatchObject({
+    });
+    await expect(steps).rejects.toMatchObject({
       code: 'loss_not_finite',
       message: expect.stringContaining('step 7'),
     });
-    expectBitwise(state.parameters, before);
-    await stepper.dispose();
+    expectBitwise(state!.parameters, before!);
   });
 });
