@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -214,6 +214,37 @@ describe('jobs', () => {
     expect(await response.text()).toBe('bytes');
     const other = await problemOf(await fetch(`${url}/v1/checkpoints/ckpt-1/files/state.json`));
     expect(other.errors[0]).toMatchObject({ path: 'name', value: 'state.json' });
+  });
+});
+
+describe('/metrics', () => {
+  it('has what there is, and all that the Grafana dashboard asks for', async () => {
+    const { id } = await submit({ name: 'watched' });
+    await database.transaction(async (tx) => {
+      await tx.jobs.update(id, { state: 'running', step: 3, totalSteps: 8, worldSize: 2, latest: { loss: 0.5 } });
+    });
+    await fetch(`${url}/v1/jobs/${id}`);
+    const response = await fetch(`${url}/metrics`);
+    expect(response.headers.get('content-type')).toMatch(/^text\/plain/);
+    const text = await response.text();
+    const labels = `job_id="${id}",job_name="watched"`;
+    for (const line of [
+      `clipyard_job_step{${labels}} 3`,
+      `clipyard_job_metric{${labels},metric="loss"} 0.5`,
+      'clipyard_jobs{state="running"} 1',
+      'clipyard_jobs{state="failed"} 0',
+    ])
+      expect(text.split('\n')).toContain(line);
+    expect(text).toMatch(
+      /clipyard_http_request_seconds_count\{method="GET",route="\/v1\/jobs\/:id",status="200"\} [1-9]/,
+    );
+    await control.cancelJob(id);
+    expect(await (await fetch(`${url}/metrics`)).text()).not.toContain(id);
+
+    const dashboard = await readFile(new URL('../../../examples/grafana-dashboard.json', import.meta.url), 'utf8');
+    const asked = new Set(dashboard.match(/clipyard_\w+/g));
+    expect(asked.size).toBeGreaterThan(10);
+    for (const name of asked) expect(text, name).toContain(`# TYPE ${name.replace(/_(?:bucket|count|sum)$/, '')} `);
   });
 });
 

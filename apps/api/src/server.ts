@@ -10,6 +10,7 @@ import { eventRoutes } from './routes/events.js';
 import { healthRoutes } from './routes/health.js';
 import { jobRoutes } from './routes/jobs.js';
 import { nodeRoutes } from './routes/nodes.js';
+import { prometheusRoutes } from './routes/prometheus.js';
 import { sweepRoutes } from './routes/sweeps.js';
 
 export interface ServerDeps {
@@ -57,6 +58,7 @@ export function buildServer(deps: ServerDeps, options: ServerOptions = {}): Fast
     nodeRoutes(server, deps);
     sweepRoutes(server, deps);
     descriptionRoutes(server);
+    prometheusRoutes(server, deps);
     eventRoutes(
       server,
       { control: deps.control, draining: draining.signal },

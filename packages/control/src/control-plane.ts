@@ -57,6 +57,24 @@ export interface ControlPlane {
   /** Events after id `after` (all when unset): first what is stored, then live, until the signal aborts or the job ended. */
   events(jobId: string, options: { after?: string; signal: AbortSignal }): AsyncIterable<JobEvent>;
   health(): Promise<Health>;
+  /** What there is at this moment, for monitoring. */
+  overview(): Promise<Overview>;
+}
+
+export interface Overview {
+  /** Jobs in each state, 0 included. */
+  readonly jobs: Readonly<Record<JobState, number>>;
+  /** Slots by pool and state of their node, and those of them that hold a rank. */
+  readonly slots: readonly {
+    readonly pool: string;
+    readonly state: string;
+    readonly slots: number;
+    readonly busy: number;
+  }[];
+  /** Messages that are decided and not yet handed to the queue. */
+  readonly unsentMessages: number;
+  /** The newest of the jobs that run. */
+  readonly running: readonly Job[];
 }
 
 /** What ranks tell before they train: the length of the run, and where it pauses by itself. */

@@ -3,6 +3,7 @@ import {
   type ClipyardError,
   fieldError,
   type Health,
+  JOB_STATES,
   type Job,
   type JobEvent,
   type LogLevel,
@@ -13,7 +14,7 @@ import { newId } from '@clipyard/runtime';
 import { cancelJob } from './cancel-job.js';
 import { assertSatisfiable } from './capacity.js';
 import { pinCheckpoints } from './checkpoint-references.js';
-import type { ControlPlane } from './control-plane.js';
+import type { ControlPlane, Overview } from './control-plane.js';
 import { createJob } from './create-job.js';
 import { decodeJobCursor, decodeRowId, encodeJobCursor } from './cursor.js';
 import { streamEvents } from './event-stream.js';
@@ -34,6 +35,9 @@ export interface ControlPlaneOptions {
 
 /** Evaluations of a job that are listed, the newest ones. */
 const EVALUATIONS_LIMIT = 1000;
+
+/** Running jobs whose metrics an overview has. */
+const OVERVIEW_JOBS = 500;
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
@@ -60,6 +64,18 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
     sweeps: createSweepPlane({ database }),
 
     getJob: (jobId) => readJob(jobId, async (_db, job) => jobView(job)),
+
+    overview: () =>
+      database.read(async (db) => {
+        const counts = new Map((await db.jobs.countByState()).map(({ state, jobs }) => [state, jobs]));
+        const running = await db.jobs.list({ state: 'running', limit: OVERVIEW_JOBS });
+        return {
+          jobs: Object.fromEntries(JOB_STATES.map((state) => [state, counts.get(state) ?? 0])) as Overview['jobs'],
+          slots: await db.nodes.slotUse(),
+          unsentMessages: await db.outbox.countUnsent(),
+          running: running.map(jobView),
+        };
+      }),
 
     async listJobs({ cursor, limit, ...filter }) {
       const after = cursor === undefined ? {} : { after: decodeJobCursor(cursor) };

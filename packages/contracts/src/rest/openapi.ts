@@ -192,6 +192,8 @@ function success(answer: Operation['answer']): Json {
         },
         204: { description: 'The job has ended and everything was sent.' },
       };
+    case 'text':
+      return { 200: { description: 'In the text format of Prometheus.', content: { 'text/plain': {} } } };
     case 'json':
       return { 200: { description: 'It.', content: content('application/json', { type: 'object' }) } };
   }

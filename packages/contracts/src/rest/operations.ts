@@ -41,7 +41,8 @@ export type Answer =
   | { readonly type: 'list'; readonly schema: z.ZodType }
   | { readonly type: 'file' }
   | { readonly type: 'events' }
-  | { readonly type: 'json' };
+  | { readonly type: 'json' }
+  | { readonly type: 'text' };
 
 const one = <S extends z.ZodType>(schema: S) => ({ type: 'one', status: 200, schema }) as const;
 const created = <S extends z.ZodType>(schema: S) => ({ type: 'one', status: 201, schema }) as const;
@@ -252,6 +253,14 @@ export const OPERATIONS = {
     tag: 'Service',
     does: 'this API as an OpenAPI 3.1 document; `/docs` shows it and tries it out',
     answer: { type: 'json' },
+    errors: [],
+  },
+  getMetrics: {
+    method: 'GET',
+    path: '/metrics',
+    tag: 'Service',
+    does: 'for Prometheus: requests and memory of this process, jobs, slots, the queue, and what running jobs report',
+    answer: { type: 'text' },
     errors: [],
   },
   isAlive: {

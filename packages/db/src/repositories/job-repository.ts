@@ -140,6 +140,12 @@ export class JobRepository {
       ORDER BY priority DESC, created_at, id LIMIT ${limit}`;
   }
 
+  /** How many jobs are in each state that any is in. */
+  async countByState(): Promise<{ state: string; jobs: number }[]> {
+    const rows = await this.#client.job.groupBy({ by: ['state'], _count: { _all: true } });
+    return rows.map(({ state, _count }) => ({ state, jobs: _count._all }));
+  }
+
   /** Specs of the jobs that are not settled, and of trials that have none yet, whose `model.init` or `loss.distill.from` begins with `prefix`. */
   async unsettledReferringTo(prefix: string): Promise<RunSpec[]> {
     const rows = await this.#client.$queryRaw<{ spec: RunSpec }[]>`

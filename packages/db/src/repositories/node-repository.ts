@@ -114,6 +114,13 @@ export class NodeRepository {
       WHERE n.state = 'ready' AND n.lease_expires_at > clock_timestamp() GROUP BY n.pool, n.engines`;
   }
 
+  /** Slots by pool and state of their node: how many there are, and how many hold a rank. */
+  async slotUse(): Promise<{ pool: string; state: string; slots: number; busy: number }[]> {
+    return await this.#client.$queryRaw`
+      SELECT n.pool, n.state, count(s.index)::int AS slots, count(s.job_id)::int AS busy
+      FROM node n JOIN slot s ON s.node_id = n.id GROUP BY n.pool, n.state ORDER BY n.pool, n.state`;
+  }
+
   /** All slots ever registered in a pool, only of nodes that have `engine` if given, and the nodes that have them. */
   async capacity(pool: string, engine: string | null): Promise<{ nodes: number; slots: number }> {
     const node = { pool, ...(engine === null ? {} : { engines: { has: engine } }) };

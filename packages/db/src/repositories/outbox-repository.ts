@@ -30,6 +30,10 @@ export class OutboxRepository {
     return (await this.#client.outbox.findFirst({ where: { sentAt: null }, select: { id: true } })) !== null;
   }
 
+  async countUnsent(): Promise<number> {
+    return await this.#client.outbox.count({ where: { sentAt: null } });
+  }
+
   async markSent(ids: readonly bigint[]): Promise<void> {
     await this.#client.outbox.updateMany({ where: { id: { in: [...ids] } }, data: { sentAt: new Date() } });
   }
