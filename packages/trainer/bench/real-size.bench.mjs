@@ -2,7 +2,7 @@
  * Whole train steps of presets of open_clip's sizes, as one rank alone in its world makes them: seconds to compile each
  * program, seconds a step by phase, peak memory, and what of it are the buffers that a rank keeps.
  *
- *     npm run bench -- real-size [--only ViT-B-32] [--steps N] [--global B] [--micro m]
+ *     npm run bench -- real-size [--only ViT-B-32] [--steps N] [--global B] [--micro m] [--batch-norm global]
  *
  * Each model runs in a process of its own. There is no baseline here: `engine` has PyTorch's.
  */
@@ -32,6 +32,7 @@ const { values: flags } = parseArgs({
     steps: { type: 'string', default: '2' },
     global: { type: 'string' },
     micro: { type: 'string' },
+    'batch-norm': { type: 'string', default: 'local' },
     /** JSON of the setting that this process measures itself. */
     measure: { type: 'string' },
   },
@@ -58,7 +59,7 @@ function timed(engine, programs) {
   };
 }
 
-async function measure({ preset, global, micro, steps }) {
+async function measure({ preset, global, micro, steps, batchNorm }) {
   const config = resolveModelConfig({ preset });
   const specs = parameterSpecs(config);
   const layout = parameterLayout(specs);
@@ -69,11 +70,12 @@ async function measure({ preset, global, micro, steps }) {
   const initializing = performance.now();
   state.initialize(0);
   const initializeSeconds = seconds(initializing);
-  const plan = planRun({ batch: { global, micro }, duration: { steps: 1 } }, global, {
+  const planned = planRun({ batch: { global, micro }, duration: { steps: 1 } }, global, {
     rank: 0,
     worldSize: 1,
     cutsShare: engine.device === 'cpu',
   });
+  const plan = { ...planned, keepsTapes: planned.keepsTapes || batchNorm === 'global' };
   const stepper = await TrainStep.create(
     { engine: noting, group: createGroup([], { rank: 0, worldSize: 1 }), state },
     {
@@ -82,6 +84,7 @@ async function measure({ preset, global, micro, steps }) {
       optimizer: OPTIMIZER,
       loss: { type: 'clip', maxLogitScale: 100, labelSmoothing: 0, maskDuplicates: 'none' },
       compute: 'fp32',
+      batchNorm,
       seed: 0,
     },
   );
@@ -139,6 +142,7 @@ if (flags.measure !== undefined) {
       global: Number(flags.global ?? global),
       micro: Number(flags.micro ?? micro),
       steps: Number(flags.steps),
+      batchNorm: flags['batch-norm'],
     });
     console.log(
       `${preset}, ${Math.round(result.parameters / 1e6)} M parameters, global batch ${result.global}, micro-batch ${result.micro}, ${THREADS} threads`,

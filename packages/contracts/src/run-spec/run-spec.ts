@@ -177,7 +177,7 @@ function checkAcrossFields(spec: RunSpec): void {
       message:
         'encodes each micro-batch alone and anew, but model.batchNorm `global` takes all of them through each layer together',
       value: micro,
-      remedy: 'Leave it out, or set model.batchNorm to `local`.',
+      remedy: 'Leave it out; memory.checkpointBlocks saves memory, too. Or set model.batchNorm to `local`.',
     });
   }
   refuseTasksOfOneName(spec.evaluate.tasks);

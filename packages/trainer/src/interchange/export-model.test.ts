@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { type Engine, openEngine, runOnnx } from '@clipyard/engine';
-import type { ModelConfig } from '@clipyard/model';
+import { counterNames, type ModelConfig, parseModelConfig } from '@clipyard/model';
+import { readSafetensors, type SafetensorsTensor, tensorValues } from '@clipyard/tensor';
 import { expectAllClose } from '@clipyard/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { embedOnce, exampleInputs } from './embed-once.js';
@@ -100,6 +101,30 @@ it('an export of an import has every tensor, config and vocabulary that came in'
   expect(again.source.tokenizer).toEqual(words);
   expect(JSON.parse(await contents(exported, 'open_clip_config.json'))).toMatchObject({ model_cfg: TINY });
   expect(await contents(exported, 'README.md')).toContain("**not open_clip's tokenizer**");
+});
+
+it('an export of a ResNet says how often its running statistics have moved, as far as that is known', async () => {
+  const config = parseModelConfig({ ...TINY, vision_cfg: { image_size: 32, layers: [1, 1, 1, 1], width: 4 } });
+  const counters = counterNames(config);
+  const counted = counters.map(
+    (name) => ({ name, shape: [], dtype: 'I64', data: BigInt64Array.of(1234n) }) satisfies SafetensorsTensor,
+  );
+  const hub = await writeHubDirectory(join(directory, 'hub'), config);
+  for (const [more, expected] of [
+    [[], 0n],
+    [counted, 1234n],
+  ] as const) {
+    await writeWeights(join(hub, 'open_clip_model.safetensors'), [...tensorsOf(config), ...more]);
+    const model = await loaded(hub);
+    for (const [files, name] of [
+      [openClipExport(model), 'open_clip_model.safetensors'],
+      [importedCheckpoint(model), 'model.safetensors'],
+    ] as const) {
+      await writeFiles(join(directory, 'out'), files);
+      const { entries, data } = readSafetensors(await readFile(join(directory, 'out', name)));
+      for (const counter of counters) expect(tensorValues(entries.get(counter)!, data)[0], counter).toBe(expected);
+    }
+  }
 });
 
 it('of a model with byte pairs of its own has them as open_clip reads them', async () => {

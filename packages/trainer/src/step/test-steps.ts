@@ -42,6 +42,8 @@ export interface TestResult {
   readonly statistics: readonly Readonly<Record<string, Float32Array>>[];
   readonly initial: Float32Array;
   readonly parameters: Float32Array;
+  /** Of the last step and all ranks together, by parameter; multiplied where the step scales it. */
+  readonly gradients: Readonly<Record<string, Float32Array>>;
   readonly state: TrainState;
 }
 
@@ -53,7 +55,7 @@ export async function trainSteps(engine: Engine, given: TestSteps): Promise<Test
   const micro = given.micro ?? globalBatch / worldSize;
   const { signal } = new AbortController();
   const results = await Promise.all(
-    referenceGroups(worldSize).map(async (group): Promise<TestResult> => {
+    referenceGroups(worldSize).map(async (group): Promise<Omit<TestResult, 'gradients'>> => {
       const { rank } = group;
       const state = new TrainState(engine, specs, layout, rank, worldSize, given.stored);
       given.initialize(state);
@@ -100,7 +102,8 @@ export async function trainSteps(engine: Engine, given: TestSteps): Promise<Test
     for (const [step, of] of statistics.entries())
       for (const name of running) expectBitwise(of[name]!, first!.statistics[step]![name]!);
   }
-  return first!;
+  const gradients = Float32Array.from(results.flatMap(({ state }) => [...state.sliceGradients]));
+  return { ...first!, gradients: layout.views(gradients.subarray(0, layout.total)) };
 }
 
 /** Bytes of pictures [batch,size,size,3] by formula. */
