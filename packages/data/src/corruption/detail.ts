@@ -27,13 +27,13 @@ export async function compress(pixels: Uint8Array, quality: number, size: number
   return await sharp(file).toColourspace('srgb').raw().toBuffer();
 }
 
-/** Cells of which `share` of S fit into a row, each of the mean of its pixels. */
+/** Cells of which `share` of S fit into a row, each of the mean of the pixels whose middle it holds, as Pillow's box filter. */
 export function pixelate(pixels: Uint8Array, share: number, size: number): Uint8Array {
   const cells = Math.max(1, Math.floor(size * share));
+  const along = (at: number): number => Math.floor(((at + 0.5) * cells) / size);
   const cellOf = (i: number): number => {
-    const [row, column] = [Math.floor(i / (3 * size)), Math.floor(i / 3) % size];
-    const at = Math.floor((row * cells) / size) * cells + Math.floor((column * cells) / size);
-    return 3 * at + (i % 3);
+    const pixel = Math.floor(i / 3);
+    return 3 * (along(Math.floor(pixel / size)) * cells + along(pixel % size)) + (i % 3);
   };
   const sums = new Float64Array(3 * cells * cells);
   const counts = new Float64Array(sums.length);
