@@ -35,9 +35,9 @@ describe('CsvDataset', () => {
     const dataset = await open(
       '\ufefftitle\tfilepath\textra\n5" screen, "new"\timages/a.png\tx\n"a\tquoted one"\timages/b.png\n\n',
     );
-    expect(await captions(dataset)).toEqual(['5" screen, "new"', 'a quoted one']);
+    expect(await captions(dataset)).toEqual(['5" screen, "new"', 'a\tquoted one']);
     const { pixels, caption } = await dataset.read(1);
-    expect(caption).toBe('a quoted one');
+    expect(caption).toBe('a\tquoted one');
     expect([...pixels.subarray(0, 3)]).toEqual([0x20, 0x40, 0x60]);
   });
 

@@ -4,7 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { type Cancellable, ClipyardError, fieldError } from '@clipyard/contracts';
 import { CsvError, parse } from 'csv-parse';
-import { cleanCaption } from './caption.js';
+import { captionOf } from './caption.js';
 import { isInside } from './data-path.js';
 import type { CaptionOptions, ClassSet, Dataset, ReadOptions, Sample } from './dataset.js';
 import { undecodable } from './image/decode.js';
@@ -70,7 +70,7 @@ export class CsvDataset implements Dataset {
     options.signal?.throwIfAborted();
     const row = this.#row(index);
     const name = this.#name(row);
-    const caption = cleanCaption(row.caption, name);
+    const caption = captionOf(row.caption, name);
     const pixels = await this.#pictures.read(index, name, () => this.#bytes(row, name), options);
     const label = options.label === true ? this.#labels.parse(row.label, name) : undefined;
     return { pixels, caption, ...(label === undefined ? {} : { label }) };
@@ -79,8 +79,7 @@ export class CsvDataset implements Dataset {
   async *captions(options: CaptionOptions = {}): AsyncIterable<string> {
     for (const row of this.#rows.slice(0, options.limit ?? this.size)) {
       options.signal?.throwIfAborted();
-      const caption = row.caption.trim();
-      if (caption !== '') yield cleanCaption(caption, this.#name(row));
+      if (row.caption.trim() !== '') yield captionOf(row.caption, this.#name(row));
     }
   }
 

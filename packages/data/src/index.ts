@@ -6,6 +6,7 @@ export {
   type PixelBatch,
 } from './batch-loader.js';
 export type { BadSample } from './batch-reader.js';
+export { singleSpaced } from './caption.js';
 export { type Corruption, corruptPictures } from './corruption/corrupt-picture.js';
 export { missingFile, resolveDataPath } from './data-path.js';
 export type { Augmentation, CaptionOptions, ClassSet, Dataset, ReadOptions, Sample, SampleGroup } from './dataset.js';

@@ -1,4 +1,5 @@
 import { type Cancellable, ClipyardError } from '@clipyard/contracts';
+import { singleSpaced } from '../caption.js';
 import { type Dataset, isBadSample } from '../dataset.js';
 import { EventLoopTurns } from '../event-loop-turns.js';
 
@@ -45,7 +46,7 @@ export async function inspectDataset(dataset: Dataset, options: InspectOptions =
         options.signal?.throwIfAborted();
         try {
           const { caption } = await dataset.read(Math.floor((i * dataset.size) / read), { signal: options.signal });
-          captions.set(i, caption);
+          captions.set(i, singleSpaced(caption));
         } catch (error) {
           if (!(error instanceof ClipyardError && isBadSample(error))) throw error;
           problems.set(i, error.message);

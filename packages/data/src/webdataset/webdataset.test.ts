@@ -49,7 +49,7 @@ describe('WebDataset', () => {
     expect(dataset.size).toBe(6);
     for (const i of [5, 0, 3, 1, 4, 2]) {
       const { pixels, caption } = await dataset.read(i);
-      expect(caption).toBe(i % 2 === 0 ? `caption of ${i}` : `json of ${i}`);
+      expect(caption).toBe(i % 2 === 0 ? ` caption  of ${i}` : `json of ${i}`);
       expect(pixels.length).toBe(8 * 8 * 3);
       for (let j = 0; j < pixels.length; j++)
         expect(Math.abs(pixels[j]! - [200, 100, 50][j % 3]!), formats[i]).toBeLessThan(9);

@@ -1,6 +1,6 @@
 import assert from 'node:assert';
 import { type Cancellable, ClipyardError } from '@clipyard/contracts';
-import { cleanCaption, emptyCaption } from '../caption.js';
+import { captionOf, emptyCaption } from '../caption.js';
 import type { CaptionOptions, ClassSet, Dataset, ReadOptions, Sample } from '../dataset.js';
 import { FilePool } from '../file-pool.js';
 import { undecodable } from '../image/decode.js';
@@ -151,7 +151,7 @@ export class WebDataset implements Dataset {
     if (sample.caption.bytes > MAX_CAPTION_BYTES)
       throw emptyCaption(name, `its file has ${sample.caption.bytes} bytes`);
     const content = (await this.#bytes(shard, sample.caption)).toString('utf8');
-    return cleanCaption(sample.captionKind.endsWith('json') ? this.#field(content, name) : content, name);
+    return captionOf(sample.captionKind.endsWith('json') ? this.#field(content, name) : content, name);
   }
 
   #field(content: string, name: string): string {

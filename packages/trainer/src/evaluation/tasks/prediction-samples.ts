@@ -1,5 +1,5 @@
 import { LIMITS, type PredictionSample } from '@clipyard/contracts';
-import { encodePng } from '@clipyard/data';
+import { encodePng, singleSpaced } from '@clipyard/data';
 import type { EmbeddedShare } from '../embedded-share.js';
 import type { EvaluationShare } from '../evaluation-share.js';
 import type { ZeroShotClassifier } from './zero-shot.js';
@@ -33,7 +33,7 @@ export async function predictSamples(options: PredictionOptions): Promise<Predic
     const group = embedded.groups[i];
     samples.push({
       png: Buffer.from(png).toString('base64'),
-      caption: embedded.captions[i]!,
+      caption: singleSpaced(embedded.captions[i]!),
       predictions: best
         .slice(0, SHOWN_PREDICTIONS)
         .map((c) => ({ label: classifier.names[c]!, probability: probabilities[c]! })),

@@ -1,3 +1,4 @@
+import { singleSpaced } from '@clipyard/data';
 import { contentHash, contentIds } from '../content-ids.js';
 import { gatherRows } from '../gather-rows.js';
 import { retrieval } from './retrieval.js';
@@ -7,7 +8,7 @@ export async function retrievalTask(context: TaskContext): Promise<TaskOutcome> 
   const { group, embedder, embedded, signal } = context;
   const { dimension } = embedder;
   const { images, captions, pictures } = embedded;
-  const hashes = new Int32Array(captions.flatMap((caption) => [...contentHash(caption)]));
+  const hashes = new Int32Array(captions.flatMap((caption) => [...contentHash(singleSpaced(caption))]));
   const texts = await gatherRows(group, await embedder.texts(captions, signal), dimension, signal);
   const imageIds = await contentIds(group, pictures, signal);
   const textIds = await contentIds(group, hashes, signal);
