@@ -1,3 +1,4 @@
+import { type ClipyardError, fieldError } from '@clipyard/contracts';
 import type { Buffers } from '@clipyard/engine';
 import { type GlobalNormPrograms, ownName } from './global-norm-programs.js';
 import { type Cotangents, MicroBatches, type PlacedBatch } from './micro-batches.js';
@@ -22,6 +23,8 @@ export class GlobalNormPasses implements TowerPasses {
     readonly means: readonly string[];
     readonly outputs: Buffers;
   }[];
+  /** Below what is trained there are no cotangents, on any rank. */
+  private readonly withCotangents: ReadonlySet<string>;
 
   constructor(
     private readonly deps: TowerPassesDeps,
@@ -48,6 +51,8 @@ export class GlobalNormPasses implements TowerPasses {
         },
       };
     });
+    this.withCotangents = new Set(this.given.flatMap(({ means }) => means));
+    for (const [norm, n] of programs.rows) if (n * this.count < 2) throw tooFewRows(norm);
   }
 
   async encode(batch: PlacedBatch, embeddings: EmbeddingSink, signal: AbortSignal): Promise<void> {
@@ -73,7 +78,8 @@ export class GlobalNormPasses implements TowerPasses {
     if (microBatches.count > 1) this.deps.state.gradients.fill(0);
     for (let stage = 0; stage <= backward.length; stage++) {
       const norms = backward[stage - 1] ?? [];
-      if (stage > 0) await this.exchange(cotangentMeans, norms, signal);
+      const wanted = norms.filter((norm) => this.withCotangents.has(norm));
+      await this.exchange(cotangentMeans, wanted, signal);
       for (let micro = 0; micro < microBatches.count; micro++)
         await this.run('backward', forward.length + 1 + stage, micro, () => ({
           inputs:
@@ -104,13 +110,10 @@ export class GlobalNormPasses implements TowerPasses {
     this.cotangentMeans.add(given.means);
   }
 
-  /** What below has no parameters that are trained has no cotangents, on any rank. */
   private async exchange(averages: NormAverages, norms: readonly string[], signal: AbortSignal): Promise<void> {
     const { group, timer } = this.deps;
-    const given = this.given.flatMap(({ statistics, means }) => (averages === this.statistics ? statistics : means));
-    const wanted = norms.filter((norm) => given.includes(norm));
-    if (wanted.length === 0) return;
-    await timer.time('communicate', () => averages.exchange(wanted, this.count, group, signal));
+    if (norms.length === 0) return;
+    await timer.time('communicate', () => averages.exchange(norms, this.count, group, signal));
   }
 
   /** The running statistics take the unbiased variance, as in PyTorch. */
@@ -132,3 +135,11 @@ export class GlobalNormPasses implements TowerPasses {
     return this.microBatches.count * this.options.plan.worldSize;
   }
 }
+
+const tooFewRows = (norm: string): ClipyardError =>
+  fieldError('spec_invalid', {
+    path: 'batch.global',
+    message: `leaves \`${norm}\` one row, which has no variance`,
+    value: 1,
+    remedy: 'Use a larger batch.',
+  });

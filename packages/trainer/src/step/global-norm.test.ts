@@ -124,6 +124,20 @@ describe.each(engines.names)('batch norm over the global batch on %s', (name) =>
     },
   );
 
+  it('refuses a batch that leaves a norm one row', async () => {
+    const [row, caption] = [pixels.subarray(0, SIZE * SIZE * 3), tokens.subarray(0, LENGTH)];
+    const one = runSteps(engine, {
+      config,
+      specs: parameterSpecs(config),
+      batches: [{ pixels: row, tokens: caption }],
+      optimizer: { ...optimizer, lr: 1e-3 },
+      loss,
+      batchNorm: 'global',
+      initialize: (state) => state.initialize(0),
+    });
+    await expect(one).rejects.toMatchObject({ code: 'spec_invalid', fields: [{ path: 'batch.global', value: 1 }] });
+  });
+
   it.each([0, 2])('below %i groups of a locked tower goes forward only', async (unlockedGroups) => {
     const expected = await trainSteps(engine, 1, 1, { batchNorm: 'local', unlockedGroups });
     const split = await trainSteps(engine, 2, 3, { unlockedGroups });
