@@ -212,20 +212,24 @@ describe('a run', () => {
     expect((await readdir(join(directory, 'runs', 'a', 'step-12'))).sort()).toEqual(names);
   });
 
-  it('a job of type evaluate finds in a checkpoint what the run found at its end, on any number of ranks', async () => {
+  it('a job of type evaluate finds in a checkpoint what the run found at its end, on any number of ranks, also by its directory', async () => {
     const tasks: RunSpecInput['evaluate'] = { tasks: [{ type: 'zeroshot' }, { type: 'retrieval' }] };
     const optimizer = { lr: 1e-3, emaDecay: 0.5 };
     const { reports, checkpoints } = await run('a', { spec: { evaluate: tasks, optimizer } });
     const expected = reports.filter((report) => report.type === 'evaluation').at(-1)!;
     const store = await openBlobStore(pathToFileURL(directory).href);
-    const spec = parseRunSpec({
-      ...SPEC,
-      type: 'evaluate',
-      model: { init: 'job:a@12' },
-      data: { eval: SPEC.data.eval, evalSamples: 128 },
-      evaluate: tasks,
-    });
-    for (const worldSize of [1, 3]) {
+    for (const [worldSize, init] of [
+      [1, 'job:a@12'],
+      [3, 'job:a@12'],
+      [1, 'file:runs/a/step-12'],
+    ] as const) {
+      const spec = parseRunSpec({
+        ...SPEC,
+        type: 'evaluate',
+        model: { init },
+        data: { eval: SPEC.data.eval, evalSamples: 128 },
+        evaluate: tasks,
+      });
       const found: RankReport[] = [];
       await Promise.all(
         referenceGroups(worldSize).map((group) =>
@@ -239,7 +243,7 @@ describe('a run', () => {
               worldSize,
               spec,
               checkpoints: [],
-              init: checkpoints.at(-1)!,
+              ...(init.startsWith('job:') && { init: checkpoints.at(-1)! }),
               secret: '',
               storageUrl: store.url,
               dataDir: directory,
