@@ -1,6 +1,6 @@
 import type { Sweep, SweepParameter, Trial } from '@clipyard/contracts';
-import { valueText } from './sweep-tables.js';
 import { inOrder } from './trial-order.js';
+import { valueText } from './value-text.js';
 
 /** An axis of a plot in parallel coordinates. */
 export interface Dimension {

@@ -2,11 +2,7 @@ import type { Sweep, Trial } from '@clipyard/contracts';
 import { formatAge, formatNumber } from '../output/format.js';
 import { formatPairs, formatTable } from '../output/table.js';
 import { inOrder } from './trial-order.js';
-
-/** A value of a parameter in one cell. */
-export function valueText(value: unknown): string {
-  return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : JSON.stringify(value);
-}
+import { choiceText } from './value-text.js';
 
 /** Trials by state, as in `1 running, 5 succeeded`. */
 export function countsText({ trials }: Sweep): string {
@@ -15,9 +11,10 @@ export function countsText({ trials }: Sweep): string {
     .join(', ');
 }
 
-export function bestText({ best, spec }: Sweep): string {
+export function bestText(sweep: Sweep): string {
+  const { best, spec } = sweep;
   if (best === null) return 'none yet';
-  const values = Object.entries(best.values).map(([path, value]) => `${path}=${valueText(value)}`);
+  const values = Object.entries(best.values).map(([path, value]) => `${path}=${choiceText(sweep, path, value)}`);
   return `trial ${best.index}: ${spec.objective.metric} ${formatNumber(best.objective)} with ${values.join(' ')}`;
 }
 
@@ -42,7 +39,7 @@ export function sweepLines(sweep: Sweep, trials: readonly Trial[]): string[] {
   const rows = inOrder(sweep, trials).map((trial) => [
     String(trial.index),
     trial.state,
-    ...paths.map((path) => valueText(trial.values[path])),
+    ...paths.map((path) => choiceText(sweep, path, trial.values[path])),
     `${trial.step}/${trial.totalSteps ?? '-'}`,
     ...(rungs === '' ? [] : [`${trial.results.length}/${sweep.rungs.length}`]),
     trial.objective === null ? '-' : formatNumber(trial.objective),

@@ -8,6 +8,7 @@ import { paperRate, RATE_EXPONENT, rateFactor, scaleUp } from './scale-up.js';
 import { csvLines, parallelCoordinates } from './sweep-export.js';
 import { readSweepFile } from './sweep-file.js';
 import { sweepLines, sweepListLines } from './sweep-tables.js';
+import { choiceText } from './value-text.js';
 
 const BASE: RunSpecInput = {
   version: 1,
@@ -188,4 +189,13 @@ describe('scale-up', () => {
     expect(rules.join('\n')).toMatch(/optimizer\.lr: 0\.0015 × 0\.3\d+ = 0\.000\d+: .*tables 19 and 20/);
     expect(() => scaleUp(SWEEP, TRIALS[2]!, from, { preset: 'ViT-X' })).toThrow(/is not a preset/);
   });
+});
+
+it('of objects that a sweep chooses from, a cell shows what sets them apart', () => {
+  const linear = { preset: 'clip-tiny', projection: { type: 'linear' } };
+  const mlp = { preset: 'clip-tiny', projection: { type: 'mlp', hidden: 64 } };
+  const spec = { ...SWEEP.spec, parameters: { model: { type: 'choice', values: [linear, mlp] } } } as Sweep['spec'];
+  expect(choiceText({ ...SWEEP, spec }, 'model', mlp)).toBe('projection.type=mlp projection.hidden=64');
+  expect(choiceText({ ...SWEEP, spec }, 'model', linear)).toBe('projection.type=linear');
+  expect(choiceText(SWEEP, 'optimizer.betas', [0.9, 0.98])).toBe('[0.9,0.98]');
 });

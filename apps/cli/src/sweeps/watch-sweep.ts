@@ -3,7 +3,8 @@ import { isFinalSweepState, type Sweep, type Trial } from '@clipyard/contracts';
 import { sleep } from '@clipyard/runtime';
 import { formatNumber } from '../output/format.js';
 import type { Terminal } from '../output/terminal.js';
-import { bestText, countsText, valueText } from './sweep-tables.js';
+import { bestText, countsText } from './sweep-tables.js';
+import { choiceText } from './value-text.js';
 
 /** Between two looks, ms. */
 const POLL_MS = 1000;
@@ -38,8 +39,9 @@ export async function watchSweep(
   }
 }
 
-function trialLine({ spec, rungs }: Sweep, trial: Trial): string {
-  const values = Object.entries(trial.values).map(([path, value]) => `${path}=${valueText(value)}`);
+function trialLine(sweep: Sweep, trial: Trial): string {
+  const { spec, rungs } = sweep;
+  const values = Object.entries(trial.values).map(([path, value]) => `${path}=${choiceText(sweep, path, value)}`);
   const result = trial.results.at(-1);
   const rung = rungs.length > 1 ? `rung ${(result?.rung ?? 0) + 1} of ${rungs.length}, ` : '';
   const came =
