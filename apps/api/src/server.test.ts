@@ -355,7 +355,7 @@ describe('events', () => {
     expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/);
     const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
     let text = '';
-    while (!text.includes(': heartbeat')) text += (await reader.read()).value;
+    while (!(text.includes(': heartbeat') && text.includes('event: job.state'))) text += (await reader.read()).value;
     expect(parse(text)).toMatchObject([{ type: 'job.state', data: { to: 'queued' } }]);
     await control.cancelJob(id);
     for (let part = await reader.read(); !part.done; part = await reader.read()) text += part.value;

@@ -5,6 +5,9 @@ import type { FastifyInstance } from 'fastify';
 import { resumeAfter } from '../request-input.js';
 import { type Call, serve } from '../serve.js';
 
+/** Time to find out whether anything follows on a job that has ended, ms: its evaluations may take long. */
+const FIRST_EVENT_MS = 5000;
+
 export interface EventRouteDeps {
   readonly control: ControlPlane;
   /** Ends every stream: the clients resume at another server. */
@@ -29,7 +32,7 @@ export function eventRoutes(server: FastifyInstance, deps: EventRouteDeps, optio
     const first = events.next();
     // Whoever reads the stream hears of it; a client that is gone by then reads nothing.
     first.catch(() => {});
-    if (isFinalJobState(job.state) && (await withinMs(first, options.heartbeatMs))?.done === true)
+    if (isFinalJobState(job.state) && (await withinMs(first, FIRST_EVENT_MS))?.done === true)
       return reply.code(204).send();
     reply
       .header('cache-control', 'no-store')
