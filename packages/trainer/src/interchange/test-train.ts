@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { parseRunSpec, type RankStart } from '@clipyard/contracts';
+import { parseRunSpec, type RankReport, type RankStart, type RunSpecInput } from '@clipyard/contracts';
 import type { Engine } from '@clipyard/engine';
 import type { ModelConfig } from '@clipyard/model';
 import { openBlobStore } from '@clipyard/storage';
@@ -24,6 +24,27 @@ type Changes = Readonly<Record<string, object>>;
 
 /** Trains a small model for some steps, its data and runs in `directory`, and returns where the last checkpoint lies. */
 export async function trainTiny(engine: Engine, directory: string, job: string, changes: Changes = {}) {
+  await trainAlone(engine, directory, job, {
+    version: 1,
+    name: 'test',
+    data: { train: { type: 'shapes', samples: 200 } },
+    batch: { global: 16 },
+    duration: { steps: STEPS },
+    ...changes,
+    model: { config: TINY, ...changes.model },
+    optimizer: { lr: 1e-3, ...changes.optimizer },
+  });
+  return join(directory, 'runs', job, `step-${STEPS}`);
+}
+
+/** Trains as one rank, its data and runs in `directory`. */
+export async function trainAlone(
+  engine: Engine,
+  directory: string,
+  job: string,
+  spec: RunSpecInput,
+  report: (report: RankReport) => void = () => {},
+): Promise<void> {
   const store = await openBlobStore(pathToFileURL(directory).href);
   const start: RankStart = {
     jobId: job,
@@ -32,16 +53,7 @@ export async function trainTiny(engine: Engine, directory: string, job: string, 
     rank: 0,
     worldSize: 1,
     secret: '',
-    spec: parseRunSpec({
-      version: 1,
-      name: 'test',
-      data: { train: { type: 'shapes', samples: 200 } },
-      batch: { global: 16 },
-      duration: { steps: STEPS },
-      ...changes,
-      model: { config: TINY, ...changes.model },
-      optimizer: { lr: 1e-3, ...changes.optimizer },
-    }),
+    spec: parseRunSpec(spec),
     checkpoints: [],
     storageUrl: store.url,
     dataDir: directory,
@@ -52,9 +64,8 @@ export async function trainTiny(engine: Engine, directory: string, job: string, 
     slot: 0,
   };
   const [group] = referenceGroups(1);
-  const deps = { engine, group: group!, store, report: () => {}, recordCheckpoint: async () => [], log: () => {} };
+  const deps = { engine, group: group!, store, report, recordCheckpoint: async () => [], log: () => {} };
   await train(deps, { signal: new AbortController().signal, start });
-  return join(directory, 'runs', job, `step-${STEPS}`);
 }
 
 /** Reads a model; `average`: the moving average of its weights. */

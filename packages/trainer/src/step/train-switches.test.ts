@@ -1,26 +1,14 @@
-import { parseRunSpec } from '@clipyard/contracts';
 import type { Engine } from '@clipyard/engine';
-import { checkModel, configForLoss, type ModelConfig, parameterSpecs, runParameters } from '@clipyard/model';
-import { expectAllClose, formulaValues, formulaWords, relativeDifference } from '@clipyard/testkit';
+import type { ModelConfig } from '@clipyard/model';
+import { expectAllClose, relativeDifference } from '@clipyard/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { TeacherWeights } from './teacher.js';
-import { formulaPixels, stepEngines, type TestResult, trainSteps } from './test-steps.js';
-import type { TrainState } from './train-state.js';
+import { SMALL_VIT, specSteps } from './test-spec-steps.js';
+import { stepEngines, type TestResult } from './test-steps.js';
 
 const BATCH = 8;
 const STEPS = 3;
-const LENGTH = 12;
-const WORDS = 60;
-
-/** Small in every way, but with blocks to form again and patches to leave out. */
-const VIT: ModelConfig = {
-  embed_dim: 16,
-  quick_gelu: true,
-  vision_cfg: { image_size: 32, layers: 2, width: 16, patch_size: 8, head_width: 8, mlp_ratio: 4 },
-  text_cfg: { context_length: LENGTH, vocab_size: WORDS, width: 16, heads: 2, layers: 2, mlp_ratio: 4 },
-};
 const RESNET: ModelConfig = {
-  ...VIT,
+  ...SMALL_VIT,
   vision_cfg: { image_size: 64, layers: [1, 2, 1, 1], width: 8, head_width: 32 },
 };
 
@@ -66,15 +54,15 @@ const SWITCHES: readonly Switch[] = [
   {
     name: 'attention pooling, text of its own',
     config: {
-      ...VIT,
+      ...SMALL_VIT,
       custom_text: true,
       vision_cfg: {
-        ...VIT.vision_cfg,
+        ...SMALL_VIT.vision_cfg,
         attentional_pool: true,
         attn_pooler_queries: 4,
         attn_pooler_heads: 2,
       } as ModelConfig['vision_cfg'],
-      text_cfg: { ...VIT.text_cfg, no_causal_mask: true, pool_type: 'last', proj_bias: true },
+      text_cfg: { ...SMALL_VIT.text_cfg, no_causal_mask: true, pool_type: 'last', proj_bias: true },
     },
   },
   { name: 'ResNet', ...OF_RESNET, neutral: true },
@@ -91,62 +79,8 @@ const SWITCHES: readonly Switch[] = [
   { name: 'ResNet, compute bf16', ...OF_RESNET, spec: { precision: { compute: 'bf16' } }, losses: 3e-2, changes: 0.3 },
 ];
 
-/** Rows 0 and 3 are the same caption. */
-const tokens = Int32Array.from(formulaWords('tokens', BATCH * LENGTH), (word) => 1 + (word % (WORDS - 4)));
-for (let row = 0; row < BATCH; row++) tokens[row * LENGTH + 4 + row] = WORDS - 1;
-tokens.copyWithin(3 * LENGTH, 0, LENGTH);
-
-function initialize(state: TrainState): void {
-  for (const { name, init } of state.specs) {
-    const view = state.view(name);
-    const [scale, offset] = init.type === 'constant' ? [0.1, init.value] : [0.125, 0];
-    view.set(formulaValues(name, view.length, name.startsWith('logit_') ? 0 : scale, offset));
-  }
-  state.startFromWeights(0);
-}
-
-function teacherOf(config: ModelConfig): TeacherWeights {
-  const specs = parameterSpecs(config);
-  const { logit_scale: logitScale, ...towerViews } = Object.fromEntries(
-    specs.map(({ name, shape, init }) => {
-      const size = shape.reduce((a, b) => a * b, 1);
-      const [scale, offset] = init.type === 'constant' ? [0, init.value] : [0.125, 0];
-      return [name, formulaValues(`teacher ${name}`, size, scale, offset)];
-    }),
-  );
-  return { config, specs, towerViews, logitScale: logitScale![0]! };
-}
-
-function run(engine: Engine, { config: model = VIT, spec: changes, micro }: Switch): Promise<TestResult> {
-  const spec = parseRunSpec({
-    version: 1,
-    name: 'switch',
-    data: { train: { type: 'shapes' } },
-    batch: { global: BATCH },
-    duration: { steps: STEPS },
-    ...changes,
-    model: { config: model, ...changes?.model },
-    optimizer: { lr: 1e-3, ...changes?.optimizer },
-  });
-  const config = configForLoss(checkModel(spec.model), spec.loss);
-  const { momentDtype, emaDecay } = spec.optimizer;
-  const { image_size: size } = config.vision_cfg;
-  return trainSteps(engine, {
-    config,
-    specs: runParameters(spec, config),
-    batches: Array.from({ length: STEPS }, (_, i) => ({ pixels: formulaPixels(`pictures ${i}`, BATCH, size), tokens })),
-    optimizer: spec.optimizer,
-    loss: spec.loss,
-    micro,
-    batchNorm: spec.model.batchNorm,
-    keepsTapes: spec.model.batchNorm === 'global' || undefined,
-    compute: spec.precision.compute,
-    checkpointBlocks: spec.memory.checkpointBlocks,
-    teacher: 'distill' in spec.loss && spec.loss.distill !== undefined ? teacherOf(VIT) : undefined,
-    stored: { momentDtype, averages: emaDecay !== null },
-    initialize,
-  });
-}
+const run = (engine: Engine, { config, spec, micro }: Switch): Promise<TestResult> =>
+  specSteps(engine, { config, spec, micro, batch: BATCH, steps: STEPS });
 
 /** What the steps changed, running statistics and the average of the weights included. */
 const changes = ({ initial, parameters, statistics, state }: TestResult): Record<string, Float32Array> => ({
