@@ -13,7 +13,8 @@ const LOSSES = ['clip', 'siglip'] as const;
 /**
  * How far all gradients together, and those of one parameter, may be from those of the whole batch, relative to their
  * norm: of the first step where products are rounded, which may fall the other way where sums differ in their last bit,
- * and Adam makes much of little; else of the third, which depends on how the others were stored.
+ * and Adam makes much of little; else of the third, which depends on how the others were stored. A weight that is stored in
+ * 16 bits may be rounded the other way, too, which on tensorflow moved all gradients together by 3e-4.
  */
 const PRECISIONS: readonly {
   readonly name: string;
@@ -25,8 +26,8 @@ const PRECISIONS: readonly {
   { name: 'fp32', spec: {}, steps: 3, all: 3e-5, each: 2e-4 },
   { name: 'compute bf16', spec: { precision: { compute: 'bf16' } }, steps: 1, all: 3e-2, each: 0.1 },
   { name: 'compute fp16', spec: { precision: { compute: 'fp16' } }, steps: 1, all: 6e-3, each: 3e-2 },
-  { name: 'textWeights bf16', spec: { precision: { textWeights: 'bf16' } }, steps: 3, all: 1e-4, each: 2e-4 },
-  { name: 'textWeights fp16', spec: { precision: { textWeights: 'fp16' } }, steps: 3, all: 1e-4, each: 2e-4 },
+  { name: 'textWeights bf16', spec: { precision: { textWeights: 'bf16' } }, steps: 3, all: 2e-3, each: 1e-2 },
+  { name: 'textWeights fp16', spec: { precision: { textWeights: 'fp16' } }, steps: 3, all: 5e-4, each: 2e-3 },
   { name: 'momentDtype bf16', spec: { optimizer: { momentDtype: 'bf16' } }, steps: 3, all: 1e-4, each: 2e-4 },
   { name: 'momentDtype fp16', spec: { optimizer: { momentDtype: 'fp16' } }, steps: 3, all: 1e-4, each: 2e-4 },
 ];
