@@ -17,10 +17,10 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { createGroup } from '@clipyard/collectives';
-import { parseRunSpec } from '@clipyard/contracts';
 import { openEngine } from '@clipyard/engine';
 import { openBlobStore } from '@clipyard/storage';
 import { train } from '../dist/index.js';
+import { testRankStart } from '../dist/test-rank-start.js';
 import { MEMORY_SWITCHES, RESNET_MEMORY_SWITCHES, SWITCHES } from './switches.mjs';
 
 const { values: flags } = parseArgs({
@@ -123,23 +123,12 @@ async function run({ table, steps, changes }) {
       {
         signal: new AbortController().signal,
         save: new AbortController().signal,
-        start: {
-          jobId: 'bench',
-          jobName: 'bench',
-          epoch: 1,
-          rank: 0,
-          worldSize: 1,
-          secret: '',
-          spec: parseRunSpec(merged(TABLES[table].spec(steps), changes)),
-          checkpoints: [],
+        start: testRankStart({
+          job: 'bench',
+          spec: merged(TABLES[table].spec(steps), changes),
+          directory,
           storageUrl: store.url,
-          dataDir: directory,
-          cacheDir: directory,
-          listenHost: '127.0.0.1',
-          advertiseHost: '127.0.0.1',
-          threads: 1,
-          slot: 0,
-        },
+        }),
       },
     );
     const last = losses.filter(([step]) => step > steps * 0.9).map(([, loss]) => loss);

@@ -16,6 +16,7 @@ import { readSafetensors, tensorFloats, tensorValues } from '@clipyard/tensor';
 import { builtTensorFlow, expectBitwise, referenceGroups, relativeDifference } from '@clipyard/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { evaluateRun } from './evaluate-run.js';
+import { testRankStart } from './test-rank-start.js';
 import { train } from './train.js';
 
 const SPEC: RunSpecInput = {
@@ -127,25 +128,16 @@ describe('a run', () => {
           {
             signal: stop.signal,
             save: save.signal,
-            start: {
-              jobId: job,
-              jobName: job,
-              epoch: 1,
-              rank: group.rank,
-              worldSize,
-              secret: '',
-              spec: parseRunSpec({ ...SPEC, ...spec }),
-              checkpoints: [...resume].sort((a, b) => b.step - a.step),
-              ...(teacher === undefined ? {} : { teacher }),
-              storageUrl: store.url,
-              dataDir: directory,
-              cacheDir: directory,
-              listenHost: '127.0.0.1',
-              advertiseHost: '127.0.0.1',
-              threads: 1,
-              slot: 0,
-              ...(pauseAt === undefined ? {} : { pauseAt }),
-            },
+            start: testRankStart(
+              { job, spec: { ...SPEC, ...spec }, directory, storageUrl: store.url },
+              {
+                rank: group.rank,
+                worldSize,
+                checkpoints: [...resume].sort((a, b) => b.step - a.step),
+                ...(teacher === undefined ? {} : { teacher }),
+                ...(pauseAt === undefined ? {} : { pauseAt }),
+              },
+            ),
           },
         ),
       ),

@@ -4,14 +4,19 @@ import { createLogger } from '@clipyard/runtime';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, expect, it } from 'vitest';
 import { buildServer } from '../server.js';
+import { disagreements } from '../test-contract.js';
 
+const control: Partial<ControlPlane> = {
+  health: async () => ({ status: 'unavailable', checks: { database: 'out of reach' } }),
+};
 const server = buildServer({
-  // Nothing here asks it.
-  control: {} as ControlPlane,
+  // Nothing else here asks it.
+  control: control as ControlPlane,
   checkModel: () => {},
   logger: createLogger({ name: 'api', level: 'error' }),
   newRequestId: () => 'req-1',
 });
+const undocumented = disagreements(server);
 afterAll(() => server.close());
 
 it('is valid OpenAPI 3.1', async () => {
@@ -20,6 +25,11 @@ it('is valid OpenAPI 3.1', async () => {
   const validator = new Validator();
   expect(await validator.validate(document)).toEqual({ valid: true });
   expect(validator.version).toBe('3.1');
+});
+
+it('describes a service that is not ready', async () => {
+  expect((await server.inject('/readyz')).statusCode).toBe(503);
+  expect(undocumented).toEqual([]);
 });
 
 it('names every route of the server and no other', async () => {

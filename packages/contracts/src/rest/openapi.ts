@@ -112,7 +112,7 @@ function pathItem(operationId: string, operation: Operation): Json {
         },
       },
     }),
-    responses: { ...success(answer), ...(operationId === 'isReady' && notReady()), ...failures(errors) },
+    responses: { ...success(answer), ...failures(errors), ...other(answer) },
   };
 }
 
@@ -199,9 +199,12 @@ function success(answer: Operation['answer']): Json {
   }
 }
 
-const notReady = (): Json => ({
-  503: { description: 'Not ready.', content: content('application/json', reference(healthSchema, ANSWERS)) },
-});
+/** In place of the errors with its status. */
+function other(answer: Operation['answer']): Json {
+  if (answer.type !== 'one' || answer.or === undefined) return {};
+  const body = content('application/json', reference(answer.schema, ANSWERS));
+  return { [answer.or]: { description: 'Not ready.', content: body } };
+}
 
 /** Error answers by status, each with the codes that it may have. */
 function failures(codes: readonly ErrorCode[]): Json {

@@ -36,7 +36,8 @@ export interface Operation {
 }
 
 export type Answer =
-  | { readonly type: 'one'; readonly status: 200 | 201; readonly schema: z.ZodType }
+  /** `or`: another status with the same body. */
+  | { readonly type: 'one'; readonly status: 200 | 201; readonly schema: z.ZodType; readonly or?: 503 }
   /** A page: `{items, nextCursor}`. */
   | { readonly type: 'list'; readonly schema: z.ZodType }
   | { readonly type: 'file' }
@@ -276,7 +277,7 @@ export const OPERATIONS = {
     path: '/readyz',
     tag: 'Service',
     does: '200 when its stores answer too, else 503; 503 while it drains',
-    answer: one(healthSchema),
+    answer: { ...one(healthSchema), or: 503 },
     errors: [],
   },
 } as const satisfies Readonly<Record<string, Operation>>;

@@ -1,13 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { parseRunSpec, type RankReport, type RankStart, type RunSpecInput } from '@clipyard/contracts';
+import type { RankReport, RunSpecInput } from '@clipyard/contracts';
 import type { Engine } from '@clipyard/engine';
 import type { ModelConfig } from '@clipyard/model';
 import { openBlobStore } from '@clipyard/storage';
 import { readSafetensors, tensorFloats } from '@clipyard/tensor';
 import { expectAllClose, referenceGroups } from '@clipyard/testkit';
 import { expect } from 'vitest';
+import { testRankStart } from '../test-rank-start.js';
 import { train } from '../train.js';
 import { embedOnce, exampleInputs } from './embed-once.js';
 import { type LoadedModel, loadModel } from './export-model.js';
@@ -46,23 +47,7 @@ export async function trainAlone(
   report: (report: RankReport) => void = () => {},
 ): Promise<void> {
   const store = await openBlobStore(pathToFileURL(directory).href);
-  const start: RankStart = {
-    jobId: job,
-    jobName: job,
-    epoch: 1,
-    rank: 0,
-    worldSize: 1,
-    secret: '',
-    spec: parseRunSpec(spec),
-    checkpoints: [],
-    storageUrl: store.url,
-    dataDir: directory,
-    cacheDir: directory,
-    listenHost: '127.0.0.1',
-    advertiseHost: '127.0.0.1',
-    threads: 1,
-    slot: 0,
-  };
+  const start = testRankStart({ job, spec, directory, storageUrl: store.url });
   const [group] = referenceGroups(1);
   const deps = { engine, group: group!, store, report, recordCheckpoint: async () => [], log: () => {} };
   await train(deps, { signal: new AbortController().signal, start });
