@@ -392,6 +392,30 @@ describe('events', () => {
     expect(steps).toEqual(Array.from({ length: count }, (_, i) => i + 1));
   });
 
+  it('of metrics only come live with ?metrics=live, but none is lost after an id', async () => {
+    const { id } = await submit();
+    const report = (step: number) =>
+      database.transaction(async (tx) => {
+        await tx.jobs.lock(id);
+        await tx.events.append({ jobId: id, type: 'metrics', epoch: 1, data: { step } });
+      });
+    await report(1);
+    const reader = (await open(id, { query: '?metrics=live' })).body!.pipeThrough(new TextDecoderStream()).getReader();
+    let text = '';
+    while (!text.includes('"to":"queued"')) text += (await reader.read()).value;
+    await report(2);
+    while (!text.includes('"step":2')) text += (await reader.read()).value;
+    expect(parse(text).map(({ type, data }) => [type, data.step])).toEqual([
+      ['job.state', undefined],
+      ['metrics', 2],
+    ]);
+    await reader.cancel();
+    const [queued] = parse(text);
+    await control.cancelJob(id);
+    const resumed = parse(await (await open(id, { query: '?metrics=live', lastEventId: queued!.id })).text());
+    expect(resumed.map(({ data }) => data.step ?? data.to)).toEqual([1, 2, 'cancelled']);
+  });
+
   it('end when the server drains, for the client to resume elsewhere', async () => {
     const draining = build();
     const at = await listen(draining, { host: '127.0.0.1', port: 0 });

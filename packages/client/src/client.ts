@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import {
   type Attempt,
   attemptSchema,
@@ -22,7 +21,9 @@ import {
   nodeSchema,
   type Page,
 } from '@clipyard/contracts';
+import { bodyChunks } from './body-chunks.js';
 import { eventStream } from './event-stream.js';
+import { newIdempotencyKey } from './idempotency-key.js';
 import { type Call, Reader } from './reader.js';
 import { SweepCalls } from './sweep-calls.js';
 import { Transport } from './transport.js';
@@ -42,7 +43,8 @@ export interface ClientOptions {
 
 /**
  * The REST API, `/v1`, as typed calls. Every call throws the server's coded error with its fields, `server_unreachable`
- * when no server answers (after retries, where repeating does no harm), or the reason of an aborted signal.
+ * when no server answers (after retries, where repeating does no harm), or the reason of an aborted signal. It runs in
+ * Node.js and in browsers.
  */
 export class Client {
   readonly #transport: Transport;
@@ -52,7 +54,10 @@ export class Client {
 
   constructor(deps: { fetch?: typeof fetch }, options: ClientOptions) {
     const { url, timeoutMs = 30_000, attempts = 4, retryDelayMs = 200, streamGiveUpMs = 60_000 } = options;
-    this.#transport = new Transport({ fetch: deps.fetch ?? fetch }, { url, timeoutMs, attempts, retryDelayMs });
+    this.#transport = new Transport(
+      { fetch: deps.fetch ?? ((...request) => fetch(...request)) },
+      { url, timeoutMs, attempts, retryDelayMs },
+    );
     this.#reader = new Reader(this.#transport);
     this.sweeps = new SweepCalls(this.#reader);
     this.#streamGiveUpMs = streamGiveUpMs;
@@ -64,7 +69,7 @@ export class Client {
 
   /** Submits a run spec (as written, defaults left out); a repeat with the same key gives the first job. */
   submit(spec: unknown, options: Call & { idempotencyKey?: string } = {}): Promise<Job> {
-    const { idempotencyKey = randomUUID(), ...call } = options;
+    const { idempotencyKey = newIdempotencyKey(), ...call } = options;
     return this.#reader.create(jobSchema, '/v1/jobs', spec, { idempotencyKey, ...call });
   }
 
@@ -133,7 +138,7 @@ export class Client {
     const path = `/v1/checkpoints/${encodeURIComponent(checkpointId)}/files/${encodeURIComponent(name)}`;
     const { body } = await this.#transport.open(path, { headers: { accept: 'application/octet-stream' }, ...options });
     try {
-      if (body !== null) yield* body;
+      if (body !== null) yield* bodyChunks(body);
     } catch (error) {
       options.signal?.throwIfAborted();
       throw new ClipyardError('server_unreachable', `${this.url} broke off while it sent ${name}`, { cause: error });
@@ -149,8 +154,14 @@ export class Client {
     return this.#reader.get(healthSchema, '/readyz', {}, { accept: [503], ...options });
   }
 
-  /** The events of a job after id `after` (all when unset), stored ones first, then live, until the job has ended. */
-  events(jobId: string, options: Call & { after?: string } = {}): AsyncGenerator<JobEvent, void, undefined> {
+  /**
+   * The events of a job after id `after` (all when unset), stored ones first, then live, until the job has ended.
+   * `metrics: 'live'`: of the metrics only those that come from now on.
+   */
+  events(
+    jobId: string,
+    options: Call & { after?: string; metrics?: 'all' | 'live' } = {},
+  ): AsyncGenerator<JobEvent, void, undefined> {
     return eventStream(this.#transport, jobId, options, {
       silenceMs: 45_000,
       initialDelayMs: 250,

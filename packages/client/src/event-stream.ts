@@ -1,6 +1,7 @@
 import { ClipyardError, type JobEvent, jobEventSchema } from '@clipyard/contracts';
 import { backoff, sleep } from '@clipyard/runtime';
 import { createParser } from 'eventsource-parser';
+import { bodyChunks } from './body-chunks.js';
 import type { Transport } from './transport.js';
 
 /** Longest event that a client takes, characters. */
@@ -23,7 +24,7 @@ export interface EventStreamOptions {
 export async function* eventStream(
   transport: Transport,
   jobId: string,
-  request: { readonly after?: string; readonly signal?: AbortSignal },
+  request: { readonly after?: string; readonly metrics?: 'all' | 'live'; readonly signal?: AbortSignal },
   options: EventStreamOptions,
 ): AsyncGenerator<JobEvent, void, undefined> {
   let lastId = request.after;
@@ -32,7 +33,7 @@ export async function* eventStream(
   for (;;) {
     request.signal?.throwIfAborted();
     try {
-      for await (const message of connection(transport, jobId, lastId, request.signal, options)) {
+      for await (const message of connection(transport, jobId, { ...request, after: lastId }, options)) {
         delays.reset();
         lostAt = performance.now();
         if (message === 'alive') continue;
@@ -53,19 +54,21 @@ export async function* eventStream(
 async function* connection(
   transport: Transport,
   jobId: string,
-  lastId: string | undefined,
-  signal: AbortSignal | undefined,
+  {
+    after,
+    metrics,
+    signal,
+  }: { after: string | undefined; metrics?: 'all' | 'live' | undefined; signal?: AbortSignal | undefined },
   options: EventStreamOptions,
 ): AsyncGenerator<JobEvent | 'alive' | 'end', void, undefined> {
   const silence = new AbortController();
-  const timer = setTimeout(
-    () => silence.abort(new ClipyardError('server_unreachable', 'the event stream fell silent')),
-    options.silenceMs,
-  );
+  const fallSilent = () => silence.abort(new ClipyardError('server_unreachable', 'the event stream fell silent'));
+  let timer = setTimeout(fallSilent, options.silenceMs);
   const either = signal === undefined ? silence.signal : AbortSignal.any([signal, silence.signal]);
   try {
     const response = await transport.open(`/v1/jobs/${encodeURIComponent(jobId)}/events`, {
-      headers: { accept: 'text/event-stream', ...(lastId === undefined ? {} : { 'last-event-id': lastId }) },
+      headers: { accept: 'text/event-stream', ...(after === undefined ? {} : { 'last-event-id': after }) },
+      query: { metrics },
       signal: either,
     });
     if (response.status === 204 || response.body === null) {
@@ -79,8 +82,9 @@ async function* connection(
         arrived.push(message.event === 'end' ? 'end' : jobEventSchema.parse(JSON.parse(message.data))),
     });
     const decoder = new TextDecoder();
-    for await (const chunk of response.body) {
-      timer.refresh();
+    for await (const chunk of bodyChunks(response.body)) {
+      clearTimeout(timer);
+      timer = setTimeout(fallSilent, options.silenceMs);
       parser.feed(decoder.decode(chunk, { stream: true }));
       yield 'alive';
       yield* arrived.splice(0);

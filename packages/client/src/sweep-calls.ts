@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import { type Page, type Sweep, type SweepState, sweepSchema, type Trial, trialSchema } from '@clipyard/contracts';
+import { newIdempotencyKey } from './idempotency-key.js';
 import type { Call, Reader } from './reader.js';
 
 /** The sweeps of the REST API. */
@@ -12,7 +12,7 @@ export class SweepCalls {
 
   /** Submits a sweep spec (as written, defaults left out); a repeat with the same key gives the first sweep. */
   submit(spec: unknown, options: Call & { idempotencyKey?: string } = {}): Promise<Sweep> {
-    const { idempotencyKey = randomUUID(), ...call } = options;
+    const { idempotencyKey = newIdempotencyKey(), ...call } = options;
     return this.#reader.create(sweepSchema, '/v1/sweeps', spec, { idempotencyKey, ...call });
   }
 

@@ -193,6 +193,10 @@ export const logsQuerySchema = pageQuerySchema.extend({
 
 export const eventsQuerySchema = z.object({
   after: z.string().max(64).optional().describe('only events after the one with this id'),
+  metrics: z
+    .enum(['all', 'live'])
+    .default('all')
+    .describe('`live`: without an id to go on from, `metrics` events that are stored already are left out'),
 });
 
 export interface Page<T> {

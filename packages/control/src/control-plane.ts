@@ -55,7 +55,10 @@ export interface ControlPlane {
   listEvaluations(jobId: string): Promise<readonly Evaluation[]>;
   listNodes(): Promise<readonly Node[]>;
   /** Events after id `after` (all when unset): first what is stored, then live, until the signal aborts or the job ended. */
-  events(jobId: string, options: { after?: string; signal: AbortSignal }): AsyncIterable<JobEvent>;
+  events(
+    jobId: string,
+    options: { after?: string; metrics?: 'all' | 'live'; signal: AbortSignal },
+  ): AsyncIterable<JobEvent>;
   health(): Promise<Health>;
   /** What there is at this moment, for monitoring. */
   overview(): Promise<Overview>;

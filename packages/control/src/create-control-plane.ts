@@ -147,10 +147,10 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
 
     listNodes: () => database.read(async (db) => (await db.nodes.list()).map(nodeView)),
 
-    async *events(jobId, { after, signal }): AsyncGenerator<JobEvent> {
+    async *events(jobId, { after, metrics, signal }): AsyncGenerator<JobEvent> {
       const id = after === undefined ? 0n : decodeRowId('Last-Event-ID', after);
       await readJob(jobId, async () => undefined);
-      yield* streamEvents(database, jobId, { after: id, signal });
+      yield* streamEvents(database, jobId, { after: id, skipStoredMetrics: id === 0n && metrics === 'live', signal });
     },
 
     async health(): Promise<Health> {

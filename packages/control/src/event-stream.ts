@@ -12,7 +12,7 @@ const POLL_MS = 2000;
 export async function* streamEvents(
   database: Database,
   jobId: string,
-  options: { after: bigint; signal: AbortSignal },
+  options: { after: bigint; skipStoredMetrics?: boolean; signal: AbortSignal },
 ): AsyncGenerator<JobEvent> {
   const { signal } = options;
   const listener = await database.listener();
@@ -27,12 +27,13 @@ export async function* streamEvents(
   });
   signal.addEventListener('abort', ring);
   let last = options.after;
+  const metricsAfter = options.skipStoredMetrics ? await database.read((db) => db.events.newestId(jobId)) : undefined;
   try {
     while (!signal.aborted) {
       news = false;
       // The end is read before the events: all events of a job that has ended are then there.
       const ended = await hasJobEnded(database, jobId);
-      const rows = await database.read((db) => db.events.after(jobId, last, BATCH));
+      const rows = await database.read((db) => db.events.after(jobId, last, BATCH, metricsAfter));
       for (const row of rows) {
         if (signal.aborted) return;
         last = row.id;

@@ -27,7 +27,7 @@ export function eventRoutes(server: FastifyInstance, deps: EventRouteDeps, optio
     reply.raw.once('close', () => gone.abort());
     const signal = AbortSignal.any([gone.signal, deps.draining]);
     const events = deps.control
-      .events(job.id, { ...(after === undefined ? {} : { after }), signal })
+      .events(job.id, { ...(after === undefined ? {} : { after }), metrics: query.metrics, signal })
       [Symbol.asyncIterator]();
     const first = events.next();
     // Whoever reads the stream hears of it; a client that is gone by then reads nothing.

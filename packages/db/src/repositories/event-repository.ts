@@ -31,8 +31,16 @@ export class EventRepository {
     return rows.reverse();
   }
 
-  /** Events of a job after an id, oldest first. */
-  async after(jobId: string, id: bigint, limit: number): Promise<EventRow[]> {
-    return await this.#client.event.findMany({ where: { jobId, id: { gt: id } }, orderBy: { id: 'asc' }, take: limit });
+  /** 0 before the first. */
+  async newestId(jobId: string): Promise<bigint> {
+    const { _max } = await this.#client.event.aggregate({ where: { jobId }, _max: { id: true } });
+    return _max.id ?? 0n;
+  }
+
+  /** Events of a job after an id, oldest first; those of type `metrics` only after `metricsAfter`. */
+  async after(jobId: string, id: bigint, limit: number, metricsAfter = 0n): Promise<EventRow[]> {
+    const later = metricsAfter > id ? [{ OR: [{ type: { not: 'metrics' } }, { id: { gt: metricsAfter } }] }] : [];
+    const where = { jobId, id: { gt: id }, AND: later };
+    return await this.#client.event.findMany({ where, orderBy: { id: 'asc' }, take: limit });
   }
 }
