@@ -54,7 +54,9 @@ export function isInstalled(root) {
 async function build(root, say) {
   const workspaces = workspaceFolders(root);
   const sources = workspaces.flatMap((folder) =>
-    ['package.json', 'tsconfig.json', 'scripts', 'src'].map((part) => `${folder}/${part}`),
+    ['package.json', 'tsconfig.json', 'scripts', 'src', 'index.html', 'vite.config.ts', 'public'].map(
+      (part) => `${folder}/${part}`,
+    ),
   );
   const shared = [
     'package.json',

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { createControlPlane, createScheduler } from '@clipyard/control';
 import { migrate, openDatabase } from '@clipyard/db';
 import { checkModel } from '@clipyard/model';
@@ -6,6 +7,9 @@ import { type Lifecycle, type Logger, newId } from '@clipyard/runtime';
 import { openBlobStore } from '@clipyard/storage';
 import type { Config } from './config.js';
 import { buildServer, listen } from './server.js';
+
+/** Where `apps/web` is built to. */
+const DASHBOARD = fileURLToPath(new URL('../../web/dist', import.meta.url));
 
 /**
  * Starts the API, the scheduler, or both, and resolves with the URL it listens at. What it opens it adds to `lifecycle`,
@@ -32,7 +36,7 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
     await scheduler.start();
   }
   const server = buildServer(
-    { control, checkModel, ...store, logger, newRequestId: () => newId('req') },
+    { control, checkModel, ...store, dashboard: DASHBOARD, logger, newRequestId: () => newId('req') },
     { routes: config.role === 'scheduler' ? 'health' : 'all' },
   );
   lifecycle.add('server', () => server.close());

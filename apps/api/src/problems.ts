@@ -1,8 +1,14 @@
 import { ClipyardError, fieldError, LIMITS, OPERATIONS, toProblem } from '@clipyard/contracts';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
-/** Makes every error of the server, its own and the framework's, an application/problem+json answer (RFC 9457). */
-export function installProblems(server: FastifyInstance): void {
+/**
+ * Makes every error of the server, its own and the framework's, an application/problem+json answer (RFC 9457), but for
+ * paths that `page` answers.
+ */
+export function installProblems(
+  server: FastifyInstance,
+  page: (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply> | undefined = () => undefined,
+): void {
   server.setErrorHandler((error: FastifyError | ClipyardError, request, reply) => {
     const coded = toCoded(error, request);
     const log = coded.status >= 500 ? request.log.error : request.log.info;
@@ -11,7 +17,8 @@ export function installProblems(server: FastifyInstance): void {
   });
   server.setNotFoundHandler((request, reply) => {
     const methods = methodsOf(request.url);
-    if (methods.length === 0) return sendProblem(reply, request, notFound(request.method, request.url));
+    if (methods.length === 0)
+      return page(request, reply) ?? sendProblem(reply, request, notFound(request.method, request.url));
     return sendProblem(reply.header('allow', methods.join(', ')), request, notAllowed(request.method, methods));
   });
 }

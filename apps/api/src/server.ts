@@ -2,6 +2,7 @@ import { type BlobStore, fieldError, LIMITS, type RunSpec } from '@clipyard/cont
 import type { ControlPlane } from '@clipyard/control';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { closeConnectionsOnDrain } from './connections.js';
+import { serveDashboard } from './dashboard.js';
 import { badUrl, installProblems, sendProblem } from './problems.js';
 import { refuseNul } from './request-input.js';
 import { checkpointRoutes } from './routes/checkpoints.js';
@@ -18,6 +19,8 @@ export interface ServerDeps {
   readonly checkModel: (model: RunSpec['model']) => void;
   /** Where checkpoints lie; undefined: their files cannot be had here. */
   readonly store?: BlobStore;
+  /** Directory of the built dashboard; undefined: it is not served. */
+  readonly dashboard?: string;
   readonly logger: FastifyBaseLogger;
   readonly newRequestId: () => string;
 }
@@ -50,7 +53,11 @@ export function buildServer(deps: ServerDeps, options: ServerOptions = {}): Fast
   });
   server.addHook('preClose', async () => draining.abort());
   closeConnectionsOnDrain(server.server, draining.signal);
-  installProblems(server);
+  const { dashboard } = deps;
+  const page = options.routes !== 'health' && dashboard !== undefined ? serveDashboard(server, dashboard) : undefined;
+  if (dashboard !== undefined && page === undefined && options.routes !== 'health')
+    server.log.warn({ directory: dashboard }, 'the dashboard is not built, so it is not served');
+  installProblems(server, page);
   healthRoutes(server, { control: deps.control, draining: draining.signal });
   if (options.routes !== 'health') {
     jobRoutes(server, deps);

@@ -66,7 +66,7 @@ async function start(
   const [api, worker] = await allOrNone([startApi(config, env, signal), startWorker(config, env, signal)]);
   const url = z.object({ url: z.url() }).parse(await owned(api).announced).url;
   owned(worker);
-  say(`API       ${url}`);
+  say(`API       ${url}, with the dashboard for a browser`);
   say(`worker    ${config.up.slots} ${config.up.slots === 1 ? 'slot' : 'slots'} (${timed()})`);
 
   const failed = Promise.race([

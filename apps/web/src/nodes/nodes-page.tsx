@@ -1,0 +1,83 @@
+import { useQuery } from '@tanstack/react-query';
+import { useEffect } from 'react';
+import { Link } from 'wouter';
+import { formatAge, formatTime } from '../format.js';
+import { server } from '../server/server.js';
+import { Empty } from '../ui/empty.js';
+import { ErrorPanel } from '../ui/error-panel.js';
+import { StateBadge } from '../ui/state-badge.js';
+import { useNow } from '../ui/use-now.js';
+
+const POLL_MS = 2000;
+
+export default function NodesPage() {
+  const now = useNow();
+  const nodes = useQuery({
+    queryKey: ['nodes'],
+    queryFn: ({ signal }) => server.nodes({ signal }),
+    refetchInterval: POLL_MS,
+  });
+  useEffect(() => {
+    document.title = 'Nodes · Clipyard';
+  }, []);
+  const slots = nodes.data?.flatMap((node) => node.slots) ?? [];
+  const busy = slots.filter((slot) => slot.jobId !== null).length;
+  return (
+    <>
+      <header className="page-head">
+        <h1>Nodes</h1>
+        <p className="muted">
+          {busy} of {slots.length} slots work
+        </p>
+      </header>
+      {nodes.isError && nodes.data === undefined && <ErrorPanel error={nodes.error} />}
+      {nodes.data?.length === 0 && (
+        <Empty title="No worker has registered">
+          <p>Start one on each host, with the database of this server:</p>
+          <pre>DATABASE_URL=… STORAGE_URL=… node apps/worker/dist/main.js</pre>
+        </Empty>
+      )}
+      <ul className="cards">
+        {nodes.data?.map((node) => (
+          <li key={node.id} className="panel node">
+            <header>
+              <h2>{node.name}</h2>
+              <StateBadge state={node.state} />
+            </header>
+            <dl className="facts">
+              <div>
+                <dt>Host</dt>
+                <dd className="mono">{node.host}</dd>
+              </div>
+              <div>
+                <dt>Pool</dt>
+                <dd>{node.pool}</dd>
+              </div>
+              <div>
+                <dt>Engines</dt>
+                <dd>{node.engines.join(', ')}</dd>
+              </div>
+              <div>
+                <dt>Registered</dt>
+                <dd title={formatTime(node.registeredAt)}>{formatAge(now - Date.parse(node.registeredAt))} ago</dd>
+              </div>
+            </dl>
+            <ul className="slots" aria-label={`Slots of ${node.name}`}>
+              {node.slots.map((slot) => (
+                <li key={slot.index} className={slot.jobId === null ? 'slot' : 'slot busy'}>
+                  {slot.jobId === null ? (
+                    <span className="muted">Slot {slot.index} is free</span>
+                  ) : (
+                    <Link data-row href={`/runs/${slot.jobId}`}>
+                      Slot {slot.index}: rank {slot.rank} of {slot.jobId}
+                    </Link>
+                  )}
+                </li>
+              ))}
+            </ul>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
