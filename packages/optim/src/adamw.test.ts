@@ -3,7 +3,14 @@ import { type Engine, openEngine } from '@clipyard/engine';
 import { storedFloats } from '@clipyard/tensor';
 import { expectAllClose, expectBitwise, formulaValues } from '@clipyard/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type AdamW, type AdamWOptions, type AdamWStep, adamwScalars, compileAdamW } from './adamw.js';
+import {
+  type AdamW,
+  type AdamWOptions,
+  type AdamWScalars,
+  type AdamWStep,
+  adamwScalars,
+  compileAdamW,
+} from './adamw.js';
 
 /** Stored values of torch.optim.AdamW, made by scripts/reference/make_optim_fixture.py. */
 const fixture = JSON.parse(readFileSync(new URL('./fixtures/optim-torch.json', import.meta.url), 'utf8')).adamw as {
@@ -59,6 +66,23 @@ async function train(engine: Engine, steps: number, begin = 0, length = fixture.
   }
   for (const optimizer of optimizers) await optimizer.dispose();
   return states;
+}
+
+/** Element i in float32, its moments left to fade. */
+function updatePlainly(
+  { param, m, v }: State,
+  grad: Float32Array,
+  i: number,
+  betas: { beta1: number; beta2: number },
+  scalars: AdamWScalars<number>,
+): void {
+  const f = Math.fround;
+  const [beta1, beta2, gradFactor, squareFactor, stepSize, eps] = [
+    ...[betas.beta1, betas.beta2, scalars.gradFactor, scalars.squareFactor, scalars.stepSize, scalars.eps],
+  ].map(f) as [number, number, number, number, number, number];
+  m[i] = f(f(m[i]! * beta1) + f(grad[i]! * gradFactor));
+  v[i] = f(f(v[i]! * beta2) + f(f(grad[i]! * squareFactor) * grad[i]!));
+  param[i] = param[i]! - f(f(m[i]! * stepSize) / f(f(Math.sqrt(v[i]!)) + eps));
 }
 
 describe.each(['onnxruntime', 'cpu'] as const)('AdamW on %s', (name) => {
@@ -126,6 +150,34 @@ describe.each(['onnxruntime', 'cpu'] as const)('AdamW on %s', (name) => {
     for (const name of ['param', 'm', 'v'] as const) expectBitwise(whole[name].slice(from, to), part[name]);
     await optimizer.dispose();
     await short.dispose();
+  });
+
+  it('lets moments that have no gradients any more end at 0, and never at subnormal numbers', async () => {
+    const [length, lr, eps, steps] = [16, 1e-3, 1e-6, 1600];
+    const [beta1, beta2] = [0.9, 0.95];
+    const optimizer = await compileAdamW(engine, { betas: [beta1, beta2], eps, weightDecay: 0, length });
+    const state = () => ({
+      param: formulaValues('p', length),
+      m: new Float32Array(length),
+      v: new Float32Array(length),
+    });
+    const [ours, plain] = [state(), state()];
+    const grad = formulaValues('g', length, 1e-3);
+    const subnormal = (x: number): boolean => x !== 0 && Math.abs(x) < 2 ** -126;
+    for (let step = 1; step <= steps; step++) {
+      await update(optimizer, { ...ours, grad, lr, step });
+      const scalars = adamwScalars({ betas: [beta1, beta2], eps, weightDecay: 0 }, { lr, step });
+      for (let i = 0; i < length; i++) updatePlainly(plain, grad, i, { beta1, beta2 }, scalars);
+      expect([...ours.m, ...ours.v].filter(subnormal)).toEqual([]);
+      grad.fill(0, 0, length / 2);
+    }
+    expect([...plain.m].filter(subnormal)).toHaveLength(length / 2);
+    expect([...ours.m, ...ours.v].map((x) => x !== 0)).toEqual(
+      [...plain.m, ...plain.v].map((_, i) => i % length >= length / 2),
+    );
+    expectBitwise(ours.param, plain.param);
+    expectBitwise(ours.m.slice(length / 2), plain.m.slice(length / 2));
+    await optimizer.dispose();
   });
 
   it('multiplies the gradient by gradScale', async () => {
