@@ -1,16 +1,106 @@
 import { readFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { reachablePackages } from './production-modules.mjs';
 
-const read = (app: string): string => readFileSync(new URL(`../apps/${app}/Dockerfile`, import.meta.url), 'utf8');
+const root = fileURLToPath(new URL('..', import.meta.url));
+const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
 /** From the second line, which comes after what the image is, to the user that the last stage runs as. */
 const shared = (text: string): string => text.slice(text.indexOf('\n'), text.indexOf('USER node'));
 
-test('the Dockerfiles of API and worker differ in nothing but their end', () => {
-  expect(shared(read('api'))).toContain('AS dependencies');
-  expect(shared(read('worker'))).toBe(shared(read('api')));
+describe('Dockerfiles', () => {
+  test('of API and worker differ in nothing but their end', () => {
+    expect(shared(read('apps/api/Dockerfile'))).toContain('AS install');
+    expect(shared(read('apps/worker/Dockerfile'))).toBe(shared(read('apps/api/Dockerfile')));
+  });
+
+  test.each(['api', 'worker'])('of %s: a pinned base, a user without privileges, labels, a health check', (app) => {
+    const text = read(`apps/${app}/Dockerfile`);
+    expect([...text.matchAll(/^USER (.+)$/gm)].map(([, user]) => user)).toEqual(['node']);
+    const bases = [...text.matchAll(/^FROM (\S+)(?: AS (\S+))?$/gm)].map(([, from, name]) => ({ from, name }));
+    const outside = bases.filter(({ from }) => !bases.some(({ name }) => name === from)).map(({ from }) => from);
+    expect(outside).toEqual([expect.stringMatching(/^node:\d+\.\d+\.\d+-bookworm-slim(@sha256:[0-9a-f]{64})?$/)]);
+    expect(text).toContain(`org.opencontainers.image.title="clipyard-${app}"`);
+    expect(text).toMatch(/^HEALTHCHECK /m);
+  });
+
+  test('copy the packages that API and worker run with, and none that only builds or tests need', () => {
+    const packages = reachablePackages(root, ['apps/api', 'apps/worker']);
+    const names = new Set(packages.map((path) => path.split('node_modules/').at(-1)));
+    const needed = [
+      'fastify',
+      'bullmq',
+      'ioredis',
+      'pg',
+      '@prisma/client',
+      'onnxruntime-node',
+      'koffi',
+      'sharp',
+      'pino',
+    ];
+    expect(needed.filter((name) => !names.has(name))).toEqual([]);
+    const tools = [
+      'vitest',
+      'vite',
+      'typescript',
+      'turbo',
+      'prisma',
+      'testcontainers',
+      '@clipyard/testkit',
+      'react-dom',
+    ];
+    expect(tools.filter((name) => names.has(name))).toEqual([]);
+  });
 });
 
-test.each(['api', 'worker'])('the image of %s runs as a user without privileges', (app) => {
-  const users = [...read(app).matchAll(/^USER (.+)$/gm)].map(([, user]) => user);
-  expect(users).toEqual(['node']);
+interface Service {
+  readonly image: string;
+  readonly build?: object;
+  readonly read_only: boolean;
+  readonly cap_drop: string[];
+  readonly security_opt: string[];
+  readonly healthcheck?: object;
+  readonly environment: Record<string, string>;
+}
+
+describe('docker-compose.yml', () => {
+  const { parse } = createRequire(`${root}/apps/cli/package.json`)('yaml') as {
+    parse(text: string, options: { merge: boolean }): { services: Record<string, Service> };
+  };
+  const text = read('docker-compose.yml');
+  const { services } = parse(text, { merge: true });
+
+  test.each(Object.entries(services))('%s is hardened and has a health check', (_, service) => {
+    expect(service).toMatchObject({ read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] });
+    // Ours have theirs in the image.
+    if (!service.image.startsWith('clipyard-')) expect(service.healthcheck).toBeDefined();
+  });
+
+  test('.env.example explains every setting, and gives no password', () => {
+    const settings = [...new Set([...text.matchAll(/\$\{([A-Z_]+)[:}]/g)].map(([, name]) => name))].sort();
+    const example = read('.env.example');
+    const given = [...example.matchAll(/^([A-Z_]+)=(.*)$/gm)];
+    expect(given.map(([, name]) => name).sort()).toEqual(settings);
+    for (const [, name, value] of given) if (/PASSWORD|SECRET|TOKEN/.test(name!)) expect(value).toBe('');
+    // Each has a comment above it, or above the one before it.
+    expect(example.replace(/^#.*$/gm, '#').match(/(?<!#\n|=.*\n)^[A-Z_]+=.*$/gm)).toBeNull();
+  });
+
+  test('every password is asked for, and none has a default', () => {
+    const used = [...text.matchAll(/\$\{([A-Z_]*(?:PASSWORD|SECRET|TOKEN)[A-Z_]*)(.)(.)/g)];
+    expect(used.length).toBeGreaterThan(0);
+    for (const [, , colon, mark] of used) expect(`${colon}${mark}`).toBe(':?');
+  });
+
+  test('our services get variables that they read', () => {
+    const known = new Set(
+      [...read('docs/reference/environment.md').matchAll(/^\| `([A-Z_]+)`/gm)].map(([, name]) => name),
+    );
+    const given = Object.values(services)
+      .filter(({ image }) => image.startsWith('clipyard-'))
+      .flatMap(({ environment }) => Object.keys(environment));
+    expect(given.length).toBeGreaterThan(0);
+    expect(given.filter((name) => !known.has(name))).toEqual([]);
+  });
 });

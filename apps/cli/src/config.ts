@@ -10,6 +10,7 @@ const environmentSchema = z.object({
   CLIPYARD_SLOTS: z.coerce.number().int().min(1).max(64).default(2),
   CLIPYARD_THREADS: z.coerce.number().int().min(1).max(1024).optional(),
   CLIPYARD_DATA_DIR: z.string().min(1).optional(),
+  CLIPYARD_ENGINES_DIR: z.string().min(1).optional(),
   DATABASE_URL: z.string().min(1).optional(),
   REDIS_URL: z.string().min(1).optional(),
   STORAGE_URL: z.string().min(1).optional(),
@@ -23,6 +24,8 @@ export interface Config {
   readonly root: string;
   /** Where a server of this checkout keeps everything. */
   readonly home: string;
+  /** Where built engines lie. */
+  readonly enginesDir: string;
   /** The whole environment, for the processes that `clipyard up` starts. */
   readonly environment: NodeJS.ProcessEnv;
   /** The server to talk to, when the environment names one. */
@@ -59,6 +62,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   return Object.freeze({
     root,
     home,
+    enginesDir: resolve(values.CLIPYARD_ENGINES_DIR ?? join(home, 'engines')),
     environment: env,
     url: values.CLIPYARD_URL,
     packageIndexUrl: values.PIP_INDEX_URL,

@@ -34,6 +34,8 @@ export class Agent {
   readonly #closing = new AbortController();
   readonly #replaced = deferred<ClipyardError>();
   #held: NodeLease = { nodeId: '', registration: '', leaseMs: 0 };
+  /** When the lease was last got or renewed, by performance.now(). */
+  #heldAt = Number.NEGATIVE_INFINITY;
   #subscription: { close(): Promise<void> } | undefined;
   #lease: Promise<void> = Promise.resolve();
   #closed: Promise<void> | undefined;
@@ -63,6 +65,12 @@ export class Agent {
   /** Resolves when another worker has registered under this name: the ranks are killed, and the worker should end. */
   get replaced(): Promise<ClipyardError> {
     return this.#replaced.promise;
+  }
+
+  /** `ok` while it holds its lease and takes work, else why not; the lease itself is judged by the database's clock. */
+  get health(): string {
+    if (this.#closed !== undefined) return 'draining';
+    return performance.now() - this.#heldAt < this.#held.leaseMs ? 'ok' : 'its lease could not be renewed';
   }
 
   /** The ranks that run here. */
@@ -100,6 +108,7 @@ export class Agent {
     const { control, logger } = this.#deps;
     const before = this.#held.nodeId;
     this.#held = await control.register(this.#options.registration);
+    this.#heldAt = performance.now();
     const { nodeId, leaseMs } = this.#held;
     if (nodeId !== before || this.#subscription === undefined) {
       await this.#subscription?.close();
@@ -117,6 +126,7 @@ export class Agent {
       try {
         await sleep(this.#held.leaseMs / 3, { signal });
         await control.renewLease(this.#held);
+        this.#heldAt = performance.now();
         await this.#reconcile();
       } catch (error) {
         if (signal.aborted) return;

@@ -7,6 +7,7 @@ import { type Lifecycle, type Logger, retry, withLargePages } from '@clipyard/ru
 import { Agent } from './agent.js';
 import { enginesOf } from './built-engines.js';
 import type { Config } from './config.js';
+import { serveHealth } from './health.js';
 
 /** Time for a rank that is told to stop to finish its step and what it writes of a checkpoint, before SIGTERM, ms. */
 const STOP_GRACE_MS = 30_000;
@@ -22,6 +23,11 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
   const { logger, lifecycle } = deps;
   const { databaseUrl, redisUrl, storageUrl, dataDir, cacheDir, enginesDir, listenHost, advertiseHost, threads } =
     config;
+  let agent: Agent | undefined;
+  if (config.healthPort !== undefined) {
+    const address = { host: listenHost, port: config.healthPort };
+    lifecycle.use('health', await serveHealth(() => agent?.health ?? 'not registered yet', address));
+  }
   const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'));
   const limit = Date.now() + START_LIMIT_MS;
   const patiently = <T>(what: string, action: () => Promise<T>): Promise<T> =>
@@ -57,5 +63,6 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
     place: { storageUrl, dataDir, cacheDir, enginesDir, listenHost, advertiseHost, threads },
   };
   const control = createNodeControl({ database, bus });
-  return lifecycle.use('agent', await patiently('registration', () => Agent.start({ control, logger }, options)));
+  agent = await patiently('registration', () => Agent.start({ control, logger }, options));
+  return lifecycle.use('agent', agent);
 }

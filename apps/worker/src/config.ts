@@ -42,6 +42,14 @@ const environmentSchema = z.object({
     .describe(
       'Name by which ranks on other hosts reach this one; default: the listen host, or the host name if that is a wildcard',
     ),
+  CLIPYARD_HEALTH_PORT: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(65_535)
+    .optional()
+    .describe('Port of the listen host that answers probes, /healthz and /readyz; unset: none'),
+  CLIPYARD_ENGINES_DIR: path.optional().describe('Where built engines lie; default: `engines` below CLIPYARD_HOME'),
   CLIPYARD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least level that is logged'),
 });
 
@@ -58,6 +66,8 @@ export interface Config {
   readonly threads: number;
   readonly listenHost: string;
   readonly advertiseHost: string;
+  /** Undefined: no probes are answered. */
+  readonly healthPort: number | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** What rank processes inherit: all but our own variables, among which are passwords. */
   readonly rankEnvironment: NodeJS.ProcessEnv;
@@ -91,13 +101,14 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     storageUrl: values.STORAGE_URL ?? pathToFileURL(join(home, 'storage')).href,
     dataDir: resolve(values.CLIPYARD_DATA_DIR ?? join(home, 'data')),
     cacheDir: join(home, 'cache'),
-    enginesDir: join(home, 'engines'),
+    enginesDir: resolve(values.CLIPYARD_ENGINES_DIR ?? join(home, 'engines')),
     nodeName: values.CLIPYARD_NODE_NAME ?? hostname(),
     pool: values.CLIPYARD_POOL,
     slots,
     threads: values.CLIPYARD_THREADS ?? Math.max(1, Math.floor(availableParallelism() / slots)),
     listenHost,
     advertiseHost: values.CLIPYARD_ADVERTISE_HOST ?? (WILDCARDS.includes(listenHost) ? hostname() : listenHost),
+    healthPort: values.CLIPYARD_HEALTH_PORT,
     logLevel: values.CLIPYARD_LOG_LEVEL,
     rankEnvironment: Object.freeze(Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)))),
   });

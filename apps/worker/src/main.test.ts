@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '@clipyard/runtime';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { AgentHarness, isAlive, PATIENCE_MS, type Servers, spec, startServers } from './test-agent-harness.js';
 
@@ -38,12 +39,15 @@ function startWorker(environment: NodeJS.ProcessEnv): { child: ChildProcess; out
 it('takes its ranks with it when it is killed, and a new one of its name goes on', {
   timeout: 2 * PATIENCE_MS,
 }, async () => {
-  const environment = environmentOf('a');
+  const port = await freePort();
+  const environment = { ...environmentOf('a'), CLIPYARD_HEALTH_PORT: String(port) };
+  const ready = async () => (await (await fetch(`http://127.0.0.1:${port}/readyz`)).json()) as unknown;
   const harness = await AgentHarness.open(servers);
   try {
     const first = startWorker(environment);
     const { job } = await harness.plane.submitJob(spec(100_000));
     await expect.poll(async () => (await harness.plane.listCheckpoints(job.id)).length, WAIT).toBeGreaterThan(0);
+    expect(await ready()).toEqual({ status: 'ok', checks: { node: 'ok' } });
     const pids = await harness.pidsOf(job.id);
     first.child.kill('SIGKILL');
     await expect.poll(() => pids.some(isAlive), WAIT).toBe(false);

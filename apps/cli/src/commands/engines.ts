@@ -1,15 +1,12 @@
-import { join } from 'node:path';
 import { buildTensorFlow, listEngines } from '@clipyard/engine';
 import type { Context } from '../context.js';
 import { EXIT } from '../exit-codes.js';
 import { formatTable } from '../output/table.js';
 
-const directoryOf = ({ config }: Context): string => join(config.home, 'engines');
-
 /** Tries each compute engine on this machine and shows what came of it. */
 export async function showEngines(context: Context, options: { readonly json?: boolean }): Promise<number> {
   const { terminal, signal } = context;
-  const items = await listEngines({ enginesDir: directoryOf(context), signal });
+  const items = await listEngines({ enginesDir: context.config.enginesDir, signal });
   if (options.json === true) terminal.out(JSON.stringify({ items }));
   else {
     const rows = items.map(({ name, usable, version, device, note }) => [
@@ -31,7 +28,7 @@ export async function buildEngine(
 ): Promise<number> {
   const { config, terminal, signal } = context;
   const { version, gpu, folder } = await buildTensorFlow({
-    enginesDir: directoryOf(context),
+    enginesDir: config.enginesDir,
     signal,
     gpu: options.gpu === true,
     progress: (text) => terminal.err(text),
