@@ -83,6 +83,20 @@ export const ERRORS = {
     fault: 'infrastructure',
     title: 'The blob store did not take a write or a read',
   },
+  storage_unreachable: {
+    status: 503,
+    retryable: true,
+    fault: 'infrastructure',
+    title: 'The blob store is out of reach',
+  },
+  storage_denied: {
+    status: 500,
+    retryable: false,
+    fault: 'user',
+    title: 'The blob store refuses these credentials',
+  },
+  storage_bucket_missing: { status: 500, retryable: false, fault: 'user', title: 'There is no such bucket' },
+  storage_region_wrong: { status: 500, retryable: false, fault: 'user', title: 'The bucket lies in another region' },
   checkpoint_damaged: {
     status: 500,
     retryable: false,

@@ -41,7 +41,17 @@ export {
 } from './errors.js';
 export { fieldProblems } from './field-problems.js';
 export { LIMITS } from './limits.js';
-export type { BlobInfo, BlobStore, Cancellable, Clock, Group, Link, NumericArray, ReduceOperation } from './ports.js';
+export type {
+  BlobInfo,
+  BlobStat,
+  BlobStore,
+  Cancellable,
+  Clock,
+  Group,
+  Link,
+  NumericArray,
+  ReduceOperation,
+} from './ports.js';
 export {
   type CheckpointFile,
   type CheckpointRecord,

@@ -56,11 +56,19 @@ export interface BlobInfo {
   readonly bytes: number;
 }
 
-/** Where checkpoints and data sets lie. Keys are relative, `/`-separated, without `.` or `..` segments. */
+export interface BlobStat extends BlobInfo {
+  /** Changes when the blob is replaced. */
+  readonly version: string;
+}
+
+/**
+ * Where checkpoints and data sets lie. Keys are relative, `/`-separated, without `.` or `..` segments. Every call may
+ * throw `storage_failed`, `storage_unreachable` or `storage_denied`.
+ */
 export interface BlobStore {
   /** The URL of the store's root, for people. */
   readonly url: string;
-  /** Durable (flushed to disk) and atomic: on return the whole blob is there; after a failure nothing of it is. Throws `disk_full`, `storage_failed`. */
+  /** Durable (flushed to disk) and atomic: on return the whole blob is there; after a failure nothing of it is. Throws `disk_full`. */
   put(
     key: string,
     body: Uint8Array | AsyncIterable<Uint8Array>,
@@ -69,8 +77,8 @@ export interface BlobStore {
   /** The whole blob, or bytes `start` to `end` (exclusive). Throws `not_found`. */
   read(key: string, options?: Cancellable & { start?: number; end?: number }): Promise<Uint8Array>;
   /** Throws `not_found`. */
-  stat(key: string, options?: Cancellable): Promise<BlobInfo>;
-  /** All blobs whose key begins with `prefix`, ordered by key. */
+  stat(key: string, options?: Cancellable): Promise<BlobStat>;
+  /** All blobs whose key begins with `prefix`, ordered by the UTF-8 bytes of their keys. */
   list(prefix: string, options?: Cancellable): AsyncIterable<BlobInfo>;
   /** Removes every blob whose key begins with `prefix`; a missing one is not an error. */
   delete(prefix: string, options?: Cancellable): Promise<void>;

@@ -69,7 +69,7 @@ export function attemptView(row: AttemptWithRanks): Attempt {
   };
 }
 
-/** `storageUrl` is the root of the blob store that prefixes are relative to. */
+/** `storageUrl` is the root of the blob store that prefixes are relative to; how it is reached, after a `?`, is left out. */
 export function checkpointView(row: CheckpointRow, storageUrl: string): Checkpoint {
   return {
     id: row.id,
@@ -78,7 +78,7 @@ export function checkpointView(row: CheckpointRow, storageUrl: string): Checkpoi
     step: row.step,
     position: Number(row.position),
     worldSize: row.worldSize,
-    url: storageUrl === '' ? row.prefix : `${storageUrl.replace(/\/$/, '')}/${row.prefix}`,
+    url: storageUrl === '' ? row.prefix : `${storageUrl.replace(/\?.*$/, '').replace(/\/$/, '')}/${row.prefix}`,
     bytes: Number(row.bytes),
     manifestSha256: row.manifestSha256,
     metrics: row.metrics as Checkpoint['metrics'],

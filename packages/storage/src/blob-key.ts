@@ -5,10 +5,14 @@ const KEY_BYTES = 1024;
 /** Longest segment of a key, in UTF-8 bytes: what common file systems take. */
 const SEGMENT_BYTES = 255;
 
+/** What XML, in which S3 lists keys, cannot hold. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it finds
+const CONTROL = /[\u0000-\u001f\u007f\ufffe\uffff]|\p{Surrogate}/u;
+
 /** Segment under which unfinished writes lie; no key may begin with it. */
 export const TEMPORARY_SEGMENT = '.clipyard-tmp';
 
-/** Throws `request_invalid` unless `key` names one blob: relative, `/`-separated, no empty, `.` or `..` segment, no NUL or backslash. */
+/** Throws `request_invalid` unless `key` names one blob: relative, `/`-separated, no empty, `.` or `..` segment, no backslash or control character. */
 export function checkBlobKey(key: string): void {
   const reason = key === '' ? 'is empty' : problemOf(key, key.split('/'));
   if (reason !== undefined) throw invalidKey('key', key, reason);
@@ -23,7 +27,7 @@ export function checkBlobPrefix(prefix: string): void {
 }
 
 function problemOf(text: string, segments: readonly string[]): string | undefined {
-  if (text.includes('\0')) return 'contains a NUL character';
+  if (CONTROL.test(text)) return 'contains a control character';
   if (text.includes('\\')) return 'contains a backslash';
   if (text.startsWith('/')) return 'is absolute';
   if (Buffer.byteLength(text) > KEY_BYTES) return `is longer than ${KEY_BYTES} bytes`;
@@ -39,7 +43,7 @@ function problemOf(text: string, segments: readonly string[]): string | undefine
 const invalidKey = (path: string, value: string, message: string) =>
   fieldError('request_invalid', {
     path,
-    message: `\`${value.replaceAll('\0', '\\0')}\` ${message}`,
+    message: `${JSON.stringify(value)} ${message}`,
     value,
     remedy: 'Use a relative key such as `runs/job-1/step-200/model.safetensors`.',
   });

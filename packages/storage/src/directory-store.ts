@@ -3,7 +3,8 @@ import type { Dirent } from 'node:fs';
 import { mkdir, open, readdir, rm, rmdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type BlobInfo, type BlobStore, type Cancellable, ClipyardError, fieldError } from '@clipyard/contracts';
+import { type BlobInfo, type BlobStat, type BlobStore, type Cancellable, ClipyardError } from '@clipyard/contracts';
+import { notFound } from './blob-errors.js';
 import { checkBlobKey, checkBlobPrefix, TEMPORARY_SEGMENT } from './blob-key.js';
 import { flushDirectory, publish, writeFlushed } from './durable-file.js';
 
@@ -78,13 +79,13 @@ export class DirectoryStore implements BlobStore {
     }
   }
 
-  async stat(key: string, options: Cancellable = {}): Promise<BlobInfo> {
+  async stat(key: string, options: Cancellable = {}): Promise<BlobStat> {
     checkBlobKey(key);
     options.signal?.throwIfAborted();
     try {
       const info = await stat(join(this.#root, key));
       if (!info.isFile()) throw notFound(key, this.url);
-      return { key, bytes: info.size };
+      return { key, bytes: info.size, version: `${info.size}-${info.mtimeMs}` };
     } catch (error) {
       throw this.#coded(error, key, 'read');
     }
@@ -128,7 +129,7 @@ export class DirectoryStore implements BlobStore {
       .filter((entry) => (entry.isFile() || entry.isDirectory()) && directory + entry.name !== TEMPORARY_SEGMENT)
       .map((entry) => (entry.isDirectory() ? `${directory}${entry.name}/` : directory + entry.name))
       .filter((key) => key.startsWith(prefix) || prefix.startsWith(key))
-      .sort((a, b) => (a < b ? -1 : 1));
+      .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
     for (const key of keys) {
       if (key.endsWith('/')) {
         yield* this.#walk(key, prefix, signal);
@@ -205,11 +206,3 @@ function isMissing(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === 'ENOENT' || code === 'ENOTDIR';
 }
-
-const notFound = (key: string, url: string) =>
-  fieldError('not_found', {
-    path: 'key',
-    message: `there is no blob \`${key}\` in ${url}`,
-    value: key,
-    remedy: 'List the store to see what it holds.',
-  });

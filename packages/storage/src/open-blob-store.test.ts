@@ -28,7 +28,7 @@ describe('openBlobStore', () => {
     expect(store.url).toBe(pathToFileURL(root).href);
   });
 
-  it.each(['s3://bucket/path', 'storage', '', 'file:storage', 'file://host/path', 'file:///a#b', 'file:///a%2Fb'])(
+  it.each(['https://bucket/path', 'storage', '', 'file:storage', 'file://host/path', 'file:///a#b', 'file:///a%2Fb'])(
     'refuses %j, naming the variable and a remedy',
     async (url) => {
       await expect(openBlobStore(url)).rejects.toMatchObject({

@@ -4,10 +4,17 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 export interface BlobStoreFixture {
   readonly store: BlobStore;
+  /** Set for an emulator that lists in another order than that of bytes. */
+  readonly unordered?: boolean;
   /** Everything that the store keeps beside whole blobs, such as unfinished writes; empty when all is well. */
   leftovers(): Promise<readonly string[]>;
   close(): Promise<void>;
 }
+
+/** More than a store sends or fetches in one request. */
+const LARGE_BYTES = 20_000_003;
+/** More than the store at hand lists or deletes by one request. */
+const MANY_KEYS = 120;
 
 /** The conformance suite of the BlobStore port; `make` gives a new, empty store for each test. */
 export function blobStoreSuite(name: string, make: () => Promise<BlobStoreFixture>): void {
@@ -25,7 +32,11 @@ export function blobStoreSuite(name: string, make: () => Promise<BlobStoreFixtur
       const body = new Uint8Array(randomBytes(100_003));
       const put = await store.put('runs/a/model.bin', body);
       expect(put).toEqual({ bytes: body.length, sha256: createHash('sha256').update(body).digest('hex') });
-      expect(await store.stat('runs/a/model.bin')).toEqual({ key: 'runs/a/model.bin', bytes: body.length });
+      expect(await store.stat('runs/a/model.bin')).toEqual({
+        key: 'runs/a/model.bin',
+        bytes: body.length,
+        version: expect.any(String),
+      });
       expect(Buffer.from(await store.read('runs/a/model.bin')).equals(body)).toBe(true);
     });
 
@@ -135,6 +146,122 @@ export function blobStoreSuite(name: string, make: () => Promise<BlobStoreFixtur
         await expect(keys(store, prefix)).rejects.toMatchObject({ code: 'request_invalid' });
       }
       expect(await keys(store, '')).toEqual([]);
+    });
+
+    it('takes a large blob, whole or as a stream, and reads it whole and by ranges to its end', async () => {
+      const body = new Uint8Array(randomBytes(LARGE_BYTES));
+      const sha256 = createHash('sha256').update(body).digest('hex');
+      expect(await store.put('large', body)).toEqual({ bytes: LARGE_BYTES, sha256 });
+      // Chunks of one memory that is used again, as a disk's reader gives them.
+      const chunk = new Uint8Array(777_777);
+      const reused = (async function* () {
+        for (let at = 0; at < LARGE_BYTES; at += chunk.length) {
+          const part = body.subarray(at, at + chunk.length);
+          chunk.set(part);
+          yield chunk.subarray(0, part.length);
+        }
+      })();
+      expect(await store.put('streamed', reused)).toEqual({ bytes: LARGE_BYTES, sha256 });
+      for (const key of ['large', 'streamed'])
+        expect(
+          createHash('sha256')
+            .update(await store.read(key))
+            .digest('hex'),
+        ).toBe(sha256);
+      const end = await store.read('large', { start: LARGE_BYTES - 5 });
+      expect([...end]).toEqual([...body.subarray(-5)]);
+      const wide = await store.read('large', { start: 1_000_001, end: LARGE_BYTES - 1 });
+      expect(Buffer.compare(wide, body.subarray(1_000_001, -1))).toBe(0);
+      expect((await store.read('large', { start: LARGE_BYTES })).length).toBe(0);
+      expect(await fixture.leftovers()).toEqual([]);
+    });
+
+    it('leaves nothing behind when a large put fails or is aborted in the middle', async () => {
+      const controller = new AbortController();
+      const endless = (last: () => Promise<void>) =>
+        (async function* () {
+          for (let sent = 0; sent < LARGE_BYTES; sent += 1 << 20) yield new Uint8Array(1 << 20).fill(sent >> 20);
+          await last();
+        })();
+      const failing = endless(async () => {
+        throw new Error('source broke');
+      });
+      await expect(store.put('k', failing)).rejects.toThrow('source broke');
+      const hanging = endless(async () => {
+        controller.abort(new Error('stop now'));
+        await new Promise(() => undefined);
+      });
+      await expect(store.put('k', hanging, { signal: controller.signal })).rejects.toThrow('stop now');
+      expect(await keys(store, '')).toEqual([]);
+      expect(await fixture.leftovers()).toEqual([]);
+    });
+
+    it('stops a large read at an abort', async () => {
+      await store.put('large', new Uint8Array(randomBytes(LARGE_BYTES)));
+      const controller = new AbortController();
+      const reading = store.read('large', { signal: controller.signal });
+      setTimeout(() => controller.abort(new Error('stop now')), 1);
+      await expect(reading).rejects.toThrow('stop now');
+    });
+
+    it('tells a blob from the one that it replaces', async () => {
+      await store.put('k', bytes('one'));
+      const { version } = await store.stat('k');
+      expect((await store.stat('k')).version).toBe(version);
+      await store.put('k', bytes('other'));
+      expect((await store.stat('k')).version).not.toBe(version);
+    });
+
+    it('takes odd names, and lists them in the order of their bytes', async () => {
+      const names = [
+        'a b',
+        'a+b',
+        'a%20b',
+        'a&b<c>',
+        'a\'b"c',
+        'ü',
+        'e\u0301',
+        '日本',
+        '\uff41',
+        '😀',
+        '~',
+        ' x',
+        'x ',
+      ];
+      for (const name of names) await store.put(`odd/${name}/blob`, bytes(name));
+      const sort = (found: string[]) => found.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      const found = async () => (fixture.unordered ? sort(await keys(store, '')) : await keys(store, ''));
+      const sorted = sort(names.map((name) => `odd/${name}/blob`));
+      expect(await found()).toEqual(sorted);
+      for (const name of names) {
+        expect(text(await store.read(`odd/${name}/blob`))).toBe(name);
+        expect(await keys(store, `odd/${name}/`)).toEqual([`odd/${name}/blob`]);
+      }
+      await store.delete('odd/a');
+      expect(await found()).toEqual(sorted.filter((key) => !key.startsWith('odd/a')));
+    });
+
+    it('lists and deletes more keys than one page holds', async () => {
+      const names = Array.from({ length: MANY_KEYS }, (_, i) => `many/${String(i).padStart(5, '0')}`);
+      const pending = names.values();
+      const writers = Array.from({ length: 16 }, async () => {
+        for (const name of pending) await store.put(name, bytes(name));
+      });
+      await Promise.all(writers);
+      await store.put('other', bytes('stays'));
+      expect(await keys(store, 'many/')).toEqual(names);
+      await store.delete('many/');
+      expect(await keys(store, '')).toEqual(['other']);
+    });
+
+    it('keeps one of two large blobs that are written to one key at once', async () => {
+      const bodies = [1, 2].map((value) => new Uint8Array(LARGE_BYTES).fill(value));
+      const written = await Promise.all(bodies.map((body) => store.put('k', body)));
+      const sha256 = createHash('sha256')
+        .update(await store.read('k'))
+        .digest('hex');
+      expect(written.map((each) => each.sha256)).toContain(sha256);
+      expect(await fixture.leftovers()).toEqual([]);
     });
 
     it('shows readers a whole blob, old or new, while writers replace and delete its neighbours', async () => {

@@ -43,7 +43,8 @@ export async function restoreNewest(
       restored = await restore(deps, candidate, state, modelHash, signal);
     } catch (error) {
       const { code, message } = ClipyardError.from(error, 'checkpoint_damaged');
-      if (code === 'checkpoint_incompatible') throw error;
+      // A store that cannot be asked says nothing of the checkpoint: training does not go back for that.
+      if (['checkpoint_incompatible', 'storage_unreachable', 'storage_denied'].includes(code)) throw error;
       signal.throwIfAborted();
       log('error', `The checkpoint of step ${candidate.step} cannot be used (${message}); trying the one before`, {
         code,
