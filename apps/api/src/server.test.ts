@@ -201,6 +201,25 @@ describe('jobs', () => {
       { step: 3, value: 1 / 3 },
     ]);
     expect(await items(`/v1/jobs/${id}/metrics?name=other`)).toEqual([]);
+    expect(await items(`/v1/jobs/${id}/metrics?name=loss&name=other&fromStep=1&toStep=3&buckets=2`)).toEqual([
+      {
+        name: 'loss',
+        bucketSteps: 2,
+        firstStep: [1, 3],
+        lastStep: [2, 3],
+        count: [2, 1],
+        min: [1 / 2, 1 / 3],
+        max: [1, 1 / 3],
+        mean: [3 / 4, 1 / 3],
+        first: [1, 1 / 3],
+        last: [1 / 2, 1 / 3],
+      },
+    ]);
+    expect(await items(`/v1/jobs/${id}/metrics/names`)).toMatchObject([
+      { name: 'loss', points: 3, firstStep: 1, lastStep: 3, latest: 1 / 3 },
+    ]);
+    for (const query of ['buckets=0', 'buckets=2001', 'toStep=-1', 'fromStep=5&toStep=4&buckets=1'])
+      expect(await problemOf(await fetch(`${url}/v1/jobs/${id}/metrics?${query}`))).toMatchObject({ status: 400 });
     expect(await items(`/v1/jobs/${id}/logs?level=warn`)).toMatchObject([{ message: 'careful', rank: 0 }]);
     const [checkpoint] = await items<Checkpoint>(`/v1/jobs/${id}/checkpoints`);
     expect(checkpoint).toMatchObject({ id: 'ckpt-1', step: 3, url: `file:/somewhere/runs/${id}/step-3` });
@@ -381,9 +400,13 @@ describe('events', () => {
     const count = 1000;
     await database.transaction(async (tx) => {
       await tx.jobs.lock(id);
-      for (let step = 1; step <= count; step++) {
-        await tx.events.append({ jobId: id, type: 'metrics', epoch: 1, data: { step, padding: 'x'.repeat(2000) } });
-      }
+      const padding = 'x'.repeat(2000);
+      await tx.events.appendAll(
+        Array.from({ length: count }, (_, index) => {
+          const data = { step: index + 1, padding };
+          return { jobId: id, type: 'metrics', epoch: 1, data };
+        }),
+      );
     });
     await control.cancelJob(id);
     const response = await open(id);

@@ -15,8 +15,12 @@ import {
   type LogLevel,
   type LogLine,
   logLineSchema,
+  type MetricName,
   type MetricPoint,
+  type MetricSeries,
+  metricNameSchema,
   metricPointSchema,
+  metricSeriesSchema,
   type Node,
   nodeSchema,
   type Page,
@@ -39,6 +43,14 @@ export interface ClientOptions {
   readonly retryDelayMs?: number;
   /** An event stream gives up after this long without contact, ms; default 60 s. */
   readonly streamGiveUpMs?: number;
+}
+
+/** Metrics of these names, or all, and steps of them. */
+export interface MetricQuery {
+  readonly name?: string | readonly string[];
+  readonly afterStep?: number;
+  readonly fromStep?: number;
+  readonly toStep?: number;
 }
 
 /**
@@ -104,12 +116,26 @@ export class Client {
     return this.#reader.items(attemptSchema, `${this.#job(jobId)}/attempts`, {}, options);
   }
 
+  /** Points by step, at most `limit`; a step is given whole. */
   metrics(
     jobId: string,
-    query: { name?: string; afterStep?: number; limit?: number } = {},
+    query: MetricQuery & { limit?: number } = {},
     options: Call = {},
   ): Promise<readonly MetricPoint[]> {
     return this.#reader.items(metricPointSchema, `${this.#job(jobId)}/metrics`, query, options);
+  }
+
+  /** The same in at most so many buckets of steps, a series for each metric. */
+  metricSeries(
+    jobId: string,
+    query: MetricQuery & { buckets: number },
+    options: Call = {},
+  ): Promise<readonly MetricSeries[]> {
+    return this.#reader.items(metricSeriesSchema, `${this.#job(jobId)}/metrics`, query, options);
+  }
+
+  metricNames(jobId: string, options: Call = {}): Promise<readonly MetricName[]> {
+    return this.#reader.items(metricNameSchema, `${this.#job(jobId)}/metrics/names`, {}, options);
   }
 
   logs(

@@ -1,5 +1,5 @@
 import { ClipyardError, type Page } from '@clipyard/contracts';
-import type { Transport } from './transport.js';
+import type { QueryValue, Transport } from './transport.js';
 
 export interface Call {
   readonly signal?: AbortSignal;
@@ -9,7 +9,7 @@ export interface Schema<T> {
   safeParse(value: unknown): { success: true; data: T } | { success: false; error: Error };
 }
 
-type Query = Readonly<Record<string, string | number | undefined>>;
+type Query = Readonly<Record<string, QueryValue | undefined>>;
 
 /** Requests whose answers are read by a schema. */
 export class Reader {

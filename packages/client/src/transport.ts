@@ -12,9 +12,12 @@ export interface TransportOptions {
   readonly retryDelayMs: number;
 }
 
+export type QueryValue = string | number | readonly string[];
+
 export interface RequestOptions {
   readonly method?: 'GET' | 'POST';
-  readonly query?: Readonly<Record<string, string | number | undefined>>;
+  /** A list is sent as one parameter for each of its items. */
+  readonly query?: Readonly<Record<string, QueryValue | undefined>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
   /** Whether doing it twice has the effect of doing it once: then it is tried again on 503 and network errors. */
@@ -86,7 +89,7 @@ export class Transport {
   async #send(path: string, options: RequestOptions, signal: AbortSignal | undefined): Promise<Response> {
     const url = new URL(path, this.#options.url);
     for (const [key, value] of Object.entries(options.query ?? {}))
-      if (value !== undefined) url.searchParams.set(key, String(value));
+      for (const each of [value ?? []].flat()) url.searchParams.append(key, String(each));
     const hasBody = options.body !== undefined;
     try {
       return await this.#fetch(url, {

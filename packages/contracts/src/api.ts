@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ERRORS } from './errors.js';
+import { LIMITS } from './limits.js';
 import { runSpecSchema } from './run-spec/run-spec.js';
 import { ATTEMPT_STATES, JOB_STATES, NODE_STATES, RANK_STATES } from './states.js';
 
@@ -114,6 +115,40 @@ export const metricPointSchema = z.object({
 });
 export type MetricPoint = z.infer<typeof metricPointSchema>;
 
+/** A metric in buckets of steps, as columns of equal length: one entry for each bucket that has a point. */
+export const metricSeriesSchema = z.object({
+  name: z.string(),
+  /** Steps that a bucket covers; 1: every point is there as it is. */
+  bucketSteps: z.int(),
+  /** First and last step with a point. */
+  firstStep: z.array(z.int()),
+  lastStep: z.array(z.int()),
+  /** Points in the bucket. */
+  count: z.array(z.int()),
+  min: z.array(z.number()),
+  max: z.array(z.number()),
+  mean: z.array(z.number()),
+  /** Values at `firstStep` and `lastStep`. */
+  first: z.array(z.number()),
+  last: z.array(z.number()),
+});
+export type MetricSeries = z.infer<typeof metricSeriesSchema>;
+
+/** Points, or series where buckets were asked for. */
+export const metricItemSchema = z.union([metricPointSchema, metricSeriesSchema]);
+
+/** A metric that a job has. */
+export const metricNameSchema = z.object({
+  name: z.string(),
+  points: z.int(),
+  firstStep: z.int(),
+  lastStep: z.int(),
+  /** Value at `lastStep`. */
+  latest: z.number(),
+  at: time,
+});
+export type MetricName = z.infer<typeof metricNameSchema>;
+
 export const logLineSchema = z.object({
   id: z.string(),
   at: time,
@@ -180,10 +215,34 @@ export const jobListQuerySchema = pageQuerySchema.extend({
   label: z.string().max(320).optional().describe('`key` or `key=value`'),
 });
 
+const metricName = z.string().max(200);
+const step = z.coerce.number().int().min(0).max(2_147_483_647);
+
 export const metricsQuerySchema = z.object({
-  name: z.string().max(200).optional().describe('of the metric'),
-  afterStep: z.coerce.number().int().min(0).max(2_147_483_647).optional().describe('only points after this step'),
-  limit: z.coerce.number().int().min(1).max(10_000).default(1000).describe('most points'),
+  name: z
+    .union([metricName, z.array(metricName).max(LIMITS.metricNames)])
+    .transform((name) => [name].flat())
+    .optional()
+    .describe('of the metric; may be given often'),
+  afterStep: step.optional().describe('only points after this step'),
+  fromStep: step.optional().describe('only points from this step on'),
+  toStep: step.optional().describe('only points up to this step'),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(10_000)
+    .default(1000)
+    .describe('most points, where no buckets are asked for'),
+  buckets: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(2000)
+    .optional()
+    .describe(
+      'series in place of points: minimum, maximum, mean, count, first and last of at most so many buckets of steps',
+    ),
 });
 
 export const logsQuerySchema = pageQuerySchema.extend({

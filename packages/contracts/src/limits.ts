@@ -14,6 +14,10 @@ export const LIMITS = {
   logBacklog: 10_000,
   /** Length of a log message, characters. */
   logMessageChars: 8192,
+  /** Metrics that one request names. */
+  metricNames: 200,
+  /** Buckets of metrics in one answer. */
+  metricBuckets: 400_000,
   /** PNG of a sample prediction, bytes. */
   predictionPngBytes: 16 << 10,
   /** Lease of a node, ms; it is renewed at a third of this. */

@@ -9,7 +9,9 @@ import type {
   JobState,
   LogLevel,
   LogLine,
+  MetricName,
   MetricPoint,
+  MetricSeries,
   Node,
   Page,
   PeerAddress,
@@ -39,10 +41,10 @@ export interface ControlPlane {
   /** Queues a paused job again; its next attempt goes on from the newest checkpoint. Throws `job_state_conflict`. */
   resumeJob(jobId: string): Promise<Job>;
   listAttempts(jobId: string): Promise<readonly Attempt[]>;
-  listMetrics(
-    jobId: string,
-    query: { name?: string; afterStep?: number; limit: number },
-  ): Promise<readonly MetricPoint[]>;
+  listMetrics(jobId: string, query: MetricRange & { limit: number }): Promise<readonly MetricPoint[]>;
+  /** In at most so many buckets of steps; throws `request_invalid` where that would be too many in all. */
+  listMetricSeries(jobId: string, query: MetricRange & { buckets: number }): Promise<readonly MetricSeries[]>;
+  listMetricNames(jobId: string): Promise<readonly MetricName[]>;
   listLogs(
     jobId: string,
     query: { level?: LogLevel; rank?: number; cursor?: string; limit: number },
@@ -62,6 +64,14 @@ export interface ControlPlane {
   health(): Promise<Health>;
   /** What there is at this moment, for monitoring. */
   overview(): Promise<Overview>;
+}
+
+/** Metrics of a job, all when no name is given, over the steps from `fromStep` or after `afterStep` up to `toStep`. */
+export interface MetricRange {
+  readonly name?: readonly string[] | undefined;
+  readonly afterStep?: number | undefined;
+  readonly fromStep?: number | undefined;
+  readonly toStep?: number | undefined;
 }
 
 export interface Overview {

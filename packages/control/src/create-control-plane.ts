@@ -19,9 +19,10 @@ import { createJob } from './create-job.js';
 import { decodeJobCursor, decodeRowId, encodeJobCursor } from './cursor.js';
 import { streamEvents } from './event-stream.js';
 import { claimKey } from './idempotency.js';
+import { listMetricNames, listMetricSeries, listMetrics } from './metrics.js';
 import { pauseJob, resumeJob } from './pause.js';
 import { createSweepPlane } from './sweeps/create-sweep-plane.js';
-import { attemptView, checkpointView, evaluationView, jobView, logView, metricView, nodeView } from './views.js';
+import { attemptView, checkpointView, evaluationView, jobView, logView, nodeView } from './views.js';
 
 export interface ControlPlaneDeps {
   readonly database: Database;
@@ -102,7 +103,9 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
 
     listAttempts: (jobId) => readJob(jobId, async (db) => (await db.attempts.list(jobId)).map(attemptView)),
 
-    listMetrics: (jobId, query) => readJob(jobId, async (db) => (await db.metrics.list(jobId, query)).map(metricView)),
+    listMetrics: (jobId, query) => readJob(jobId, (db) => listMetrics(db, jobId, query)),
+    listMetricSeries: (jobId, query) => readJob(jobId, (db) => listMetricSeries(db, jobId, query)),
+    listMetricNames: (jobId) => readJob(jobId, (db) => listMetricNames(db, jobId)),
 
     async listLogs(jobId, { level, cursor, limit, ...filter }) {
       const after = cursor === undefined ? {} : { after: decodeRowId('cursor', cursor) };

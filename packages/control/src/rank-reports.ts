@@ -59,10 +59,10 @@ export async function recordMetrics(
   if (last === undefined) return;
   await tx.jobs.update(key.jobId, { latest, ...(key.rank === 0 ? { step: last.step } : {}) });
   if (key.rank !== 0) return;
-  for (const { step, values } of reports) {
-    const data = { step, values: finite(values) };
-    await tx.events.append({ jobId: key.jobId, type: 'metrics', epoch: key.epoch, data });
-  }
+  const { jobId, epoch } = key;
+  await tx.events.appendAll(
+    reports.map(({ step, values }) => ({ jobId, epoch, type: 'metrics', data: { step, values: finite(values) } })),
+  );
 }
 
 /** Log lines are taken from the newest attempt in any state: the last ones of a rank often arrive after its end. */
@@ -76,11 +76,9 @@ export async function recordLogs(tx: Repositories, key: RankKey, entries: readon
   }));
   await tx.logs.append(key.jobId, key.epoch, key.rank, lines);
   // What went wrong though training goes on, such as a checkpoint that could not be written, reaches those who watch.
-  for (const { level, message } of lines) {
-    if (level !== 'error') continue;
-    const data = { rank: key.rank, message };
-    await tx.events.append({ jobId: key.jobId, type: 'warning', epoch: key.epoch, data });
-  }
+  const { jobId, epoch, rank } = key;
+  const errors = lines.filter(({ level }) => level === 'error');
+  await tx.events.appendAll(errors.map(({ message }) => ({ jobId, epoch, type: 'warning', data: { rank, message } })));
 }
 
 export async function recordCheckpoint(
@@ -138,7 +136,10 @@ function toPoints(
   return Object.entries(finite(values)).map(([name, value]) => ({ name, step, value, at }));
 }
 
+/** Larger magnitudes count as infinite, so that sums over a run are not. */
+const LARGEST = 1e300;
+
 /** JSON has no NaN; a loss that is not finite ends the run with an error of its own. */
 function finite(values: Values): Record<string, number> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => Number.isFinite(value)));
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => Math.abs(value) <= LARGEST));
 }

@@ -139,7 +139,7 @@ describe('reports of ranks', () => {
     await harness.nodes.recordMetrics(key, [report(1, 4), report(2, 3)]);
     await harness.nodes.recordMetrics({ ...key, rank: 1 }, [{ step: 2, at: 1000, values: { 'rank/rss_mib': 7 } }]);
     await harness.nodes.recordMetrics(key, [report(2, 2.5)]);
-    const points = await harness.plane.listMetrics(key.jobId, { name: 'loss', limit: 10 });
+    const points = await harness.plane.listMetrics(key.jobId, { name: ['loss'], limit: 10 });
     expect(points.map(({ step, value }) => [step, value])).toEqual([
       [1, 4],
       [2, 2.5],

@@ -79,7 +79,7 @@ describe('a run that is evaluated separately', () => {
 
   const settle = () => settleJobs(harness.database, silent, { removes: true });
   const metrics = async () =>
-    (await harness.plane.listMetrics(run.jobId, { name: TOP1, limit: 100 })).map(({ step, value }) => [step, value]);
+    (await harness.plane.listMetrics(run.jobId, { name: [TOP1], limit: 100 })).map(({ step, value }) => [step, value]);
   const steps = async () => (await harness.plane.listCheckpoints(run.jobId)).map(({ step }) => step);
 
   it('queues a job for each step that is due, once, with the checkpoint', async () => {

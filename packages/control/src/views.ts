@@ -6,11 +6,23 @@ import type {
   Job,
   JobEvent,
   LogLine,
+  MetricName,
   MetricPoint,
+  MetricSeries,
   Node,
   SerializedError,
 } from '@clipyard/contracts';
-import type { AttemptWithRanks, CheckpointRow, EventRow, JobRow, LogRow, MetricRow, NodeWithSlots } from '@clipyard/db';
+import type {
+  AttemptWithRanks,
+  CheckpointRow,
+  EventRow,
+  JobRow,
+  LogRow,
+  MetricExtent,
+  MetricRow,
+  MetricSeriesRow,
+  NodeWithSlots,
+} from '@clipyard/db';
 
 /** Rows of the database as resources of the API. What was stored as JSON was validated before. */
 
@@ -104,6 +116,14 @@ export function nodeView(row: NodeWithSlots): Node {
 
 export function metricView({ step, name, value, epoch, at }: MetricRow): MetricPoint {
   return { step, name, value, epoch, at: time(at) };
+}
+
+export function metricNameView({ at, ...row }: MetricExtent): MetricName {
+  return { ...row, at: time(at) };
+}
+
+export function metricSeriesView({ sum, ...row }: MetricSeriesRow, bucketSteps: number): MetricSeries {
+  return { bucketSteps, ...row, mean: sum.map((total, bucket) => total / row.count[bucket]!) };
 }
 
 export function logView(row: LogRow): LogLine {

@@ -16,7 +16,8 @@ export type {
   StartableJob,
 } from './repositories/job-repository.js';
 export type { LogRow } from './repositories/log-repository.js';
-export type { MetricRow, MetricValue } from './repositories/metric-repository.js';
+export { bucketGrid } from './repositories/metric-buckets.js';
+export type { MetricExtent, MetricRow, MetricSeriesRow, MetricValue } from './repositories/metric-repository.js';
 export type { FreeSlot, NodeRow, NodeWithSlots, ReadySlots, SlotRow } from './repositories/node-repository.js';
 export type { OutboxRow } from './repositories/outbox-repository.js';
 export type { Repositories } from './repositories/repositories.js';

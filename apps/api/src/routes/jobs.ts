@@ -28,9 +28,14 @@ export function jobRoutes(server: FastifyInstance, { control, checkModel }: JobR
   serve(server, OPERATIONS.pauseJob, ({ params }) => control.pauseJob(params.id));
   serve(server, OPERATIONS.resumeJob, ({ params }) => control.resumeJob(params.id));
   serve(server, OPERATIONS.listAttempts, async ({ params }) => whole(await control.listAttempts(params.id)));
-  serve(server, OPERATIONS.listMetrics, async ({ params, query }) =>
-    whole(await control.listMetrics(params.id, query)),
+  serve(server, OPERATIONS.listMetrics, async ({ params, query: { buckets, ...query } }) =>
+    whole<object>(
+      buckets === undefined
+        ? await control.listMetrics(params.id, query)
+        : await control.listMetricSeries(params.id, { ...query, buckets }),
+    ),
   );
+  serve(server, OPERATIONS.listMetricNames, async ({ params }) => whole(await control.listMetricNames(params.id)));
   serve(server, OPERATIONS.listLogs, ({ params, query }) => control.listLogs(params.id, query));
   serve(server, OPERATIONS.listEvaluations, async ({ params }) => whole(await control.listEvaluations(params.id)));
   serve(server, OPERATIONS.listCheckpoints, async ({ params }) => whole(await control.listCheckpoints(params.id)));

@@ -4,6 +4,13 @@ import { type Client, json } from './client.js';
 
 export type { EventRow };
 
+export interface EventData {
+  readonly jobId: string;
+  readonly type: JobEvent['type'];
+  readonly epoch: number;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
 export class EventRepository {
   readonly #client: Client;
 
@@ -15,14 +22,17 @@ export class EventRepository {
    * Writes an event and tells the listeners when the transaction commits. The caller holds the lock of the job's row:
    * so ids of one job become visible in ascending order, and nobody who reads on from an id misses one.
    */
-  async append(event: {
-    jobId: string;
-    type: JobEvent['type'];
-    epoch: number;
-    data: Readonly<Record<string, unknown>>;
-  }): Promise<void> {
-    await this.#client.event.create({ data: { ...event, data: json(event.data), at: new Date() } });
-    await this.#client.$executeRaw`SELECT pg_notify('clipyard_event', ${event.jobId})`;
+  async append(event: EventData): Promise<void> {
+    await this.appendAll([event]);
+  }
+
+  /** Several of one job, in their order. */
+  async appendAll(events: readonly EventData[]): Promise<void> {
+    const [first] = events;
+    if (first === undefined) return;
+    const at = new Date();
+    await this.#client.event.createMany({ data: events.map((event) => ({ ...event, data: json(event.data), at })) });
+    await this.#client.$executeRaw`SELECT pg_notify('clipyard_event', ${first.jobId})`;
   }
 
   /** The newest events of one type of a job, oldest of them first. */

@@ -1,21 +1,26 @@
 import type { Metric as MetricRow } from '../generated/client.js';
 import type { Client } from './client.js';
+import { type BucketGrid, MetricBuckets, type MetricExtent, type MetricSeriesRow } from './metric-buckets.js';
 
-export type { MetricRow };
+export type { BucketGrid, MetricExtent, MetricRow, MetricSeriesRow };
 
 export interface MetricValue {
   readonly name: string;
   readonly step: number;
+  /** Finite, and its magnitude at most 1e300: sums of them are too. */
   readonly value: number;
   /** Milliseconds since the epoch. */
   readonly at: number;
 }
 
+/** The caller of `record` holds the lock of the job's row. */
 export class MetricRepository {
   readonly #client: Client;
+  readonly #buckets: MetricBuckets;
 
   constructor(client: Client) {
     this.#client = client;
+    this.#buckets = new MetricBuckets(client);
   }
 
   /** Writes points of one attempt, in one statement; a later point of the same name and step wins. */
@@ -28,27 +33,39 @@ export class MetricRepository {
       FROM unnest(${unique.map((p) => p.name)}::text[], ${unique.map((p) => p.step)}::int[],
                   ${unique.map((p) => p.value)}::float8[], ${unique.map((p) => p.at)}::float8[]) AS p(name, step, value, at)
       ON CONFLICT (job_id, name, step) DO UPDATE SET value = excluded.value, epoch = excluded.epoch, at = excluded.at`;
+    await this.#buckets.update(jobId, unique);
   }
 
   /** By step, then name. At `limit` the last step is still given whole, so that the next page may begin after it. */
-  async list(jobId: string, query: { name?: string; afterStep?: number; limit: number }): Promise<MetricRow[]> {
-    const where = {
-      jobId,
-      ...(query.name === undefined ? {} : { name: query.name }),
-      ...(query.afterStep === undefined ? {} : { step: { gt: query.afterStep } }),
-    };
+  async list(
+    jobId: string,
+    query: { names?: readonly string[]; fromStep?: number; toStep?: number; limit: number },
+  ): Promise<MetricRow[]> {
+    const { names, fromStep, toStep, limit } = query;
+    const step = { ...(fromStep !== undefined && { gte: fromStep }), ...(toStep !== undefined && { lte: toStep }) };
+    const named = names === undefined ? {} : { in: [...names] };
     const rows = await this.#client.metric.findMany({
-      where,
+      where: { jobId, name: named, step },
       orderBy: [{ step: 'asc' }, { name: 'asc' }],
-      take: query.limit,
+      take: limit,
     });
     const last = rows.at(-1);
-    if (last === undefined || rows.length < query.limit || query.name !== undefined) return rows;
+    if (last === undefined || rows.length < limit || names?.length === 1) return rows;
     const rest = await this.#client.metric.findMany({
-      where: { jobId, step: last.step, name: { gt: last.name } },
+      where: { jobId, step: last.step, name: { ...named, gt: last.name } },
       orderBy: { name: 'asc' },
     });
     return [...rows, ...rest];
+  }
+
+  /** Which metrics there are, by name; of these names only, if given. */
+  async extents(jobId: string, names?: readonly string[]): Promise<MetricExtent[]> {
+    return await this.#buckets.extents(jobId, names);
+  }
+
+  /** The points of each metric in the buckets of a grid, by name, then bucket; those without a point are left out. */
+  async series(jobId: string, names: readonly string[], grid: BucketGrid): Promise<MetricSeriesRow[]> {
+    return await this.#buckets.series(jobId, names, grid);
   }
 
   /** The last step that one of the metrics has a value of; -1: none. */
