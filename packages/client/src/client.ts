@@ -46,12 +46,12 @@ export interface ClientOptions {
 }
 
 /** Metrics of these names, or all, and steps of them. */
-export interface MetricQuery {
+export type MetricQuery = {
   readonly name?: string | readonly string[];
   readonly afterStep?: number;
   readonly fromStep?: number;
   readonly toStep?: number;
-}
+};
 
 /**
  * The REST API, `/v1`, as typed calls. Every call throws the server's coded error with its fields, `server_unreachable`
