@@ -36,5 +36,5 @@ export default defineConfig({
     reportCompressedSize: false,
     emptyOutDir: true,
   },
-  server: { proxy: { '^/(v1|healthz|readyz|docs|metrics)': process.env.CLIPYARD_URL ?? 'http://127.0.0.1:7070' } },
+  preview: { proxy: { '^/(v1|healthz|readyz|docs|metrics)': process.env.CLIPYARD_URL ?? 'http://127.0.0.1:7070' } },
 });

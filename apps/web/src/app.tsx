@@ -10,11 +10,14 @@ import { Empty } from './ui/empty.js';
 import { Icon, type IconName } from './ui/icon.js';
 import { Notices } from './ui/notices.js';
 
+const ComparePage = lazy(() => import('./compare/compare-page.js'));
 const NodesPage = lazy(() => import('./nodes/nodes-page.js'));
+const SubmitPage = lazy(() => import('./submit/submit-page.js'));
 
 const PAGES: readonly { path: string; title: string; icon: IconName }[] = [
   { path: '/runs', title: 'Runs', icon: 'runs' },
   { path: '/nodes', title: 'Nodes', icon: 'nodes' },
+  { path: '/submit', title: 'Submit', icon: 'submit' },
 ];
 
 export function App() {
@@ -50,6 +53,8 @@ function Pages() {
       </Route>
       <Route path="/runs" component={RunsPage} />
       <Route path="/runs/:id/:tab?">{({ id, tab }) => <RunPage key={id} id={id} tab={tab ?? 'charts'} />}</Route>
+      <Route path="/compare" component={ComparePage} />
+      <Route path="/submit" component={SubmitPage} />
       <Route path="/nodes" component={NodesPage} />
       <Route>
         <Empty title="There is no such page">

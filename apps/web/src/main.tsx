@@ -3,6 +3,8 @@ import './style/tokens.css';
 import './style/base.css';
 import './style/parts.css';
 import './style/pages.css';
+import './style/run.css';
+import './style/submit.css';
 import { QueryClientProvider } from '@tanstack/react-query';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';

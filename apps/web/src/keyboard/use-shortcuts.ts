@@ -5,6 +5,7 @@ import { useLocation } from 'wouter';
 export const GO_TO: Readonly<Record<string, { path: string; title: string }>> = {
   r: { path: '/runs', title: 'Runs' },
   n: { path: '/nodes', title: 'Nodes' },
+  s: { path: '/submit', title: 'Submit' },
 };
 
 /** Time to press the second key, ms. */

@@ -1,7 +1,7 @@
 import type { Job } from '@clipyard/contracts';
 import { Link } from 'wouter';
 import type { Series } from '../charts/series.js';
-import { formatAge, formatCount, formatDuration, formatMetric, formatTime } from '../format.js';
+import { formatAge, formatCount, formatDuration, formatMetric } from '../format.js';
 import { elapsedMs, progressOf, remainingMs } from '../progress.js';
 import { actionsOf, useJobAction } from '../runs/job-actions.js';
 import { CopyButton } from '../ui/copy-button.js';
@@ -65,6 +65,6 @@ function factsOf(job: Job, now: number, value: (name: string) => number | undefi
     ...(taken === undefined ? [] : ([['Took', formatDuration(taken)]] as [string, string][])),
     ['Ranks', job.worldSize === null ? '–' : String(job.worldSize)],
     ['Restarts', String(restarts)],
-    ['Submitted', `${formatAge(now - Date.parse(job.createdAt))} ago, ${formatTime(job.createdAt)}`],
+    ['Age', formatAge(now - Date.parse(job.createdAt))],
   ];
 }

@@ -1,15 +1,30 @@
 import { useQuery } from '@tanstack/react-query';
-import { useEffect } from 'react';
+import { lazy, useEffect } from 'react';
 import { Link } from 'wouter';
 import { server } from '../server/server.js';
 import { ErrorPanel } from '../ui/error-panel.js';
 import { Charts } from './charts-tab.js';
+import { Checkpoints } from './checkpoints-tab.js';
+import { Evaluations } from './evaluations-tab.js';
+import { Logs } from './logs-tab.js';
 import { RunHead } from './run-head.js';
+import { TimeSpent } from './time-tab.js';
+import { Timeline } from './timeline-tab.js';
 import { useRunSeries } from './use-run-series.js';
 import { useRunStream } from './use-run-stream.js';
 
+const Spec = lazy(() => import('./spec-tab.js'));
+
 const POLL_MS = 3000;
-const TABS = [['charts', 'Charts']] as const;
+const TABS = [
+  ['charts', 'Charts'],
+  ['timeline', 'Time line'],
+  ['time', 'Where time went'],
+  ['logs', 'Logs'],
+  ['checkpoints', 'Checkpoints'],
+  ['evaluations', 'Evaluations'],
+  ['spec', 'Spec'],
+] as const;
 
 export function RunPage({ id, tab }: { id: string; tab: string }) {
   const job = useQuery({
@@ -48,6 +63,12 @@ export function RunPage({ id, tab }: { id: string; tab: string }) {
       {tab === 'charts' && (
         <Charts runs={[{ id, label: job.data.name, series: series.series }]} pending={series.isPending} />
       )}
+      {tab === 'timeline' && <Timeline job={job.data} events={stream.events} />}
+      {tab === 'time' && <TimeSpent series={series.series} />}
+      {tab === 'logs' && <Logs job={job.data} />}
+      {tab === 'checkpoints' && <Checkpoints job={job.data} />}
+      {tab === 'evaluations' && <Evaluations job={job.data} events={stream.events} />}
+      {tab === 'spec' && <Spec job={job.data} />}
     </>
   );
 }

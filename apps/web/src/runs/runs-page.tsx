@@ -114,7 +114,12 @@ function NoRuns({ any }: { any: boolean }) {
   }
   return (
     <Empty title="No runs yet">
-      <p>Submit one from a shell:</p>
+      <p>
+        <Link className="button primary" href="/submit">
+          Submit the first one
+        </Link>
+      </p>
+      <p>or from a shell:</p>
       <pre>npm run clipyard -- submit examples/shapes.yaml</pre>
     </Empty>
   );

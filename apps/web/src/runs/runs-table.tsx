@@ -141,6 +141,7 @@ function RowMenu({ job }: { job: Job }) {
           {action}
         </button>
       ))}
+      <Link href={`/submit?from=${job.id}`}>submit a copy</Link>
       <Link href={`/runs/${job.id}/logs`}>logs</Link>
       <Link href={`/runs/${job.id}/spec`}>spec</Link>
     </Menu>

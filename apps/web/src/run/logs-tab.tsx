@@ -1,0 +1,134 @@
+import type { Job, LogLevel, LogLine } from '@clipyard/contracts';
+import { useEffect, useRef, useState } from 'react';
+import { formatTime } from '../format.js';
+import { Empty } from '../ui/empty.js';
+import { ErrorPanel } from '../ui/error-panel.js';
+import { Icon } from '../ui/icon.js';
+import { useLogs } from './use-logs.js';
+
+const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
+/** So near to the end counts as at the end, px. */
+const NEAR_END = 40;
+
+export function Logs({ job }: { job: Job }) {
+  const [level, setLevel] = useState<LogLevel>('info');
+  const [rank, setRank] = useState<number | undefined>(undefined);
+  const [text, setText] = useState('');
+  const { lines, error, pending } = useLogs(job.id, { level, ...(rank === undefined ? {} : { rank }) });
+  const wanted = text.toLowerCase();
+  const shown = wanted === '' ? lines : lines.filter((line) => holds(line, wanted));
+  return (
+    <>
+      <search className="filters">
+        <label className="search">
+          <span className="visually-hidden">Search the log</span>
+          <Icon name="search" />
+          <input
+            type="search"
+            data-search
+            placeholder="Search the log"
+            value={text}
+            onChange={(event) => setText(event.target.value)}
+          />
+        </label>
+        <label className="inline">
+          From level
+          <select value={level} onChange={(event) => setLevel(event.target.value as LogLevel)}>
+            {LEVELS.map((choice) => (
+              <option key={choice}>{choice}</option>
+            ))}
+          </select>
+        </label>
+        <label className="inline">
+          Rank
+          <select
+            value={rank ?? ''}
+            onChange={(event) => setRank(event.target.value === '' ? undefined : Number(event.target.value))}
+          >
+            <option value="">all</option>
+            {Array.from({ length: Math.max(job.worldSize ?? 1, (rank ?? 0) + 1) }, (_, i) => (
+              // biome-ignore lint/suspicious/noArrayIndexKey: the index is the rank
+              <option key={i} value={i}>
+                {i}
+              </option>
+            ))}
+          </select>
+        </label>
+        <span className="muted hint">
+          {shown.length} lines{pending && ', loading …'}
+        </span>
+      </search>
+      {error !== undefined && <ErrorPanel error={error} />}
+      {shown.length === 0 && !pending ? (
+        <Empty title={lines.length === 0 ? 'No log lines' : 'No line matches'}>
+          <p>
+            {lines.length === 0 ? 'Ranks write here what they do.' : 'Search for something else, or lower the level.'}
+          </p>
+        </Empty>
+      ) : (
+        <Lines lines={shown} text={wanted} />
+      )}
+    </>
+  );
+}
+
+function holds({ message, fields }: LogLine, text: string): boolean {
+  return (
+    message.toLowerCase().includes(text) || (fields !== null && JSON.stringify(fields).toLowerCase().includes(text))
+  );
+}
+
+/** Stays at the end while one looks at the end. */
+function Lines({ lines, text }: { lines: readonly LogLine[]; text: string }) {
+  const ref = useRef<HTMLDivElement>(null);
+  const atEnd = useRef(true);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: new lines move the end
+  useEffect(() => {
+    const element = ref.current!;
+    if (atEnd.current) element.scrollTop = element.scrollHeight;
+  }, [lines]);
+  return (
+    <div
+      ref={ref}
+      className="log"
+      role="log"
+      aria-label="Log lines"
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached with the keyboard
+      tabIndex={0}
+      onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
+        atEnd.current = scrollHeight - scrollTop - clientHeight < NEAR_END;
+      }}
+    >
+      {lines.map((line) => (
+        <p key={line.id} className={`log-line level-${line.level}`}>
+          <time dateTime={line.at} title={formatTime(line.at)}>
+            {line.at.slice(11, 23)}
+          </time>
+          <span className="log-level">{line.level}</span>
+          <span className="log-rank">{line.rank === null ? '' : `r${line.rank}`}</span>
+          <span>
+            <Marked text={line.message} wanted={text} />
+            {line.fields !== null && <span className="muted"> {fieldsText(line.fields)}</span>}
+          </span>
+        </p>
+      ))}
+    </div>
+  );
+}
+
+const fieldsText = (fields: Readonly<Record<string, unknown>>): string =>
+  Object.entries(fields)
+    .map(([name, value]) => `${name}=${typeof value === 'object' ? JSON.stringify(value) : value}`)
+    .join(' ');
+
+function Marked({ text, wanted }: { text: string; wanted: string }) {
+  const at = wanted === '' ? -1 : text.toLowerCase().indexOf(wanted);
+  if (at === -1) return text;
+  return (
+    <>
+      {text.slice(0, at)}
+      <mark>{text.slice(at, at + wanted.length)}</mark>
+      {text.slice(at + wanted.length)}
+    </>
+  );
+}
