@@ -1,16 +1,31 @@
-import { ClipyardError, fieldError, fieldProblems } from '@clipyard/contracts';
+import { ClipyardError, type FieldProblem, fieldError, fieldProblems } from '@clipyard/contracts';
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 
 /** The query of a request by its schema; a parameter that the schema lacks is an error. Throws `request_invalid`. */
 export function parseQuery<S extends z.ZodObject>(schema: S, request: FastifyRequest): z.infer<S> {
-  const parsed = schema.strict().safeParse(request.query);
-  if (parsed.success) return parsed.data as z.infer<S>;
-  const fields = fieldProblems(parsed.error, request.query, 'Correct this query parameter.').map((field) =>
-    field.path === '(root)' ? { ...field, path: 'query' } : field,
-  );
-  throw new ClipyardError('request_invalid', fields.map((f) => `${f.path}: ${f.message}`).join('; '), { fields });
+  return parse(schema.strict(), request.query, 'query') as z.infer<S>;
 }
+
+/** The body of a request by its schema. Throws `request_invalid`. */
+export function parseBody<S extends z.ZodType>(schema: S, body: unknown): z.infer<S> {
+  if (body === undefined) throw invalid([{ path: 'body', message: 'is missing', remedy: 'Send JSON.' }]);
+  return parse(schema, body, 'body');
+}
+
+function parse<S extends z.ZodType>(schema: S, input: unknown, root: 'query' | 'body'): z.infer<S> {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const hint = root === 'query' ? 'Correct this query parameter.' : 'Correct this value.';
+  throw invalid(
+    fieldProblems(parsed.error, input, hint).map((field) =>
+      field.path === '(root)' ? { ...field, path: root } : field,
+    ),
+  );
+}
+
+const invalid = (fields: readonly FieldProblem[]): ClipyardError =>
+  new ClipyardError('request_invalid', fields.map((f) => `${f.path}: ${f.message}`).join('; '), { fields });
 
 /** Refuses an id or a query parameter with the character NUL, which PostgreSQL cannot compare with anything. */
 export function refuseNul(request: FastifyRequest): void {

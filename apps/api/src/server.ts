@@ -51,6 +51,9 @@ export function buildServer(deps: ServerDeps, options: ServerOptions = {}): Fast
     reply.header('x-request-id', request.id);
     refuseNul(request);
   });
+  // What PATCH takes is a merge patch, whichever of the two it is called.
+  const asJson = server.getDefaultJsonParser('error', 'error');
+  server.addContentTypeParser('application/merge-patch+json', { parseAs: 'string' }, asJson);
   server.addHook('preClose', async () => draining.abort());
   closeConnectionsOnDrain(server.server, draining.signal);
   const { dashboard } = deps;

@@ -2,11 +2,12 @@ import { JOB_STATES } from '@clipyard/contracts';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { collect, positiveNumber, wholeNumber } from './arguments.js';
 import { evaluate, results } from './commands/evaluate.js';
-import { act, ps, submit, watch } from './commands/jobs.js';
+import { ps, submit, watch } from './commands/jobs.js';
 import { logs } from './commands/logs.js';
 import { nodes } from './commands/nodes.js';
 import type { Context } from './context.js';
 import { EXIT } from './exit-codes.js';
+import { jobCommands } from './job-program.js';
 import { sweepCommands } from './sweep-program.js';
 
 // Loaded when asked for: the decoder of pictures, the engines and the database would double the start of all other commands.
@@ -76,15 +77,7 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
     )
     .option('--rank <rank>', 'only lines of this rank', wholeNumber)
     .action(async (id, options) => finish(await logs(context, id, options)));
-  server(program.command('cancel').addArgument(job()))
-    .description('cancel a job')
-    .action(async (id, options) => finish(await act('cancel', context, id, options)));
-  server(program.command('pause').addArgument(job()))
-    .description('stop a job with a checkpoint, to go on later; its slots come free')
-    .action(async (id, options) => finish(await act('pause', context, id, options)));
-  server(program.command('resume').addArgument(job()))
-    .description('go on with a paused job')
-    .action(async (id, options) => finish(await act('resume', context, id, options)));
+  jobCommands(program, server, context, finish);
   server(program.command('evaluate').argument('<checkpoint>', 'job, job@step, or the path of a directory with weights'))
     .description('measure the weights of a checkpoint, as a job of its own')
     .option(

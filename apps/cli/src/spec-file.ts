@@ -32,22 +32,24 @@ export async function readSpecFile(file: string): Promise<unknown> {
 export function applySettings(spec: unknown, settings: readonly string[]): unknown {
   const result: unknown = structuredClone(spec);
   for (const setting of settings) {
-    const equals = setting.indexOf('=');
-    const keys = setting
-      .slice(0, equals)
-      .split(/\.|\[(\d+)\]/)
-      .filter((key) => key !== undefined && key !== '');
-    if (equals < 1 || keys.length === 0) {
-      throw fieldError('spec_invalid', {
-        path: '--set',
-        message: 'is not path=value',
-        value: setting,
-        remedy: 'Write it as --set batch.global=256.',
-      });
-    }
-    setAt(result, keys, parse(setting.slice(equals + 1)), setting);
+    const [path, value] = parseSetting(setting);
+    const keys = path.split(/\.|\[(\d+)\]/).filter((key) => key !== undefined && key !== '');
+    setAt(result, keys, value, setting);
   }
   return result;
+}
+
+/** The path and the value of `path=value`. Throws `spec_invalid`. */
+export function parseSetting(setting: string): [string, unknown] {
+  const equals = setting.indexOf('=');
+  const path = setting.slice(0, Math.max(0, equals));
+  if (/[^.]/.test(path)) return [path, parse(setting.slice(equals + 1))];
+  throw fieldError('spec_invalid', {
+    path: '--set',
+    message: 'is not path=value',
+    value: setting,
+    remedy: 'Write it as --set batch.global=256.',
+  });
 }
 
 function setAt(root: unknown, keys: readonly string[], value: unknown, setting: string): void {

@@ -196,7 +196,7 @@ export class Agent {
       const attempt = expected.find((fence) => sameAttempt(fence, session.key));
       if (attempt?.to === 'run' || !this.#sessions.has(rankId(session.key))) continue;
       if (attempt === undefined) session.stop('its attempt is over', { save: false });
-      else session.stop('its job pauses', { save: true });
+      else session.stop('its job pauses or moves', { save: true });
     }
     for (const fence of expected) if (fence.to === 'run') await this.#launch(fence);
   }

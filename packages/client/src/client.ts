@@ -6,10 +6,12 @@ import {
   checkpointSchema,
   type Evaluation,
   evaluationSchema,
+  type ForkInput,
   type Health,
   healthSchema,
   type Job,
   type JobEvent,
+  type JobPatch,
   type JobState,
   jobSchema,
   type LogLevel,
@@ -24,6 +26,8 @@ import {
   type Node,
   nodeSchema,
   type Page,
+  type QueueEntry,
+  queueEntrySchema,
 } from '@clipyard/contracts';
 import { bodyChunks } from './body-chunks.js';
 import { eventStream } from './event-stream.js';
@@ -112,6 +116,32 @@ export class Client {
     return this.#reader.act(jobSchema, `${this.#job(jobId)}/resume`, options);
   }
 
+  /** Queues a job that failed or was cancelled. Not repeated, as `cancel`. */
+  retry(jobId: string, options: Call = {}): Promise<Job> {
+    return this.#reader.act(jobSchema, `${this.#job(jobId)}/retry`, options);
+  }
+
+  /** Changes name, labels (null removes one) or priority. */
+  edit(jobId: string, patch: JobPatch, options: Call = {}): Promise<Job> {
+    return this.#reader.patch(jobSchema, this.#job(jobId), patch, options);
+  }
+
+  /** Submits a new job from a checkpoint of this one; a repeat with the same key gives the first. */
+  fork(jobId: string, fork: ForkInput = {}, options: Call & { idempotencyKey?: string } = {}): Promise<Job> {
+    const { idempotencyKey = randomUUID(), ...call } = options;
+    return this.#reader.create(jobSchema, `${this.#job(jobId)}/fork`, fork, { idempotencyKey, ...call });
+  }
+
+  /** Removes a job that has ended, with its checkpoints. Not repeated. */
+  delete(jobId: string, options: Call = {}): Promise<void> {
+    return this.#reader.remove(this.#job(jobId), options);
+  }
+
+  /** Jobs that wait for slots, in order. */
+  queue(query: { pool?: string; cursor?: string; limit?: number } = {}, options: Call = {}): Promise<Page<QueueEntry>> {
+    return this.#reader.page(queueEntrySchema, '/v1/queue', query, options);
+  }
+
   attempts(jobId: string, options: Call = {}): Promise<readonly Attempt[]> {
     return this.#reader.items(attemptSchema, `${this.#job(jobId)}/attempts`, {}, options);
   }
@@ -175,6 +205,23 @@ export class Client {
     return this.#reader.items(nodeSchema, '/v1/nodes', {}, options);
   }
 
+  /** A node by its id or name. */
+  node(idOrName: string, options: Call = {}): Promise<Node> {
+    return this.#reader.get(nodeSchema, this.#node(idOrName), {}, options);
+  }
+
+  /** Gives a node no new ranks; with `evict` its jobs go on elsewhere. */
+  drain(idOrName: string, { evict = false, ...options }: Call & { evict?: boolean } = {}): Promise<Node> {
+    return this.#reader.act(nodeSchema, `${this.#node(idOrName)}/drain`, {
+      query: { evict: String(evict) },
+      ...options,
+    });
+  }
+
+  undrain(idOrName: string, options: Call = {}): Promise<Node> {
+    return this.#reader.act(nodeSchema, `${this.#node(idOrName)}/undrain`, options);
+  }
+
   /** Whether the server and the stores it needs are ready for work; not ready is an answer, not an error. */
   health(options: Call = {}): Promise<Health> {
     return this.#reader.get(healthSchema, '/readyz', {}, { accept: [503], ...options });
@@ -194,6 +241,10 @@ export class Client {
       maxDelayMs: 5000,
       giveUpMs: this.#streamGiveUpMs,
     });
+  }
+
+  #node(idOrName: string): string {
+    return `/v1/nodes/${encodeURIComponent(idOrName)}`;
   }
 
   #job(jobId: string): string {

@@ -51,9 +51,20 @@ export class Reader {
   }
 
   /** Asks for something that is not to be asked for twice. */
-  async act<T>(schema: Schema<T>, path: string, options: Call): Promise<T> {
+  async act<T>(schema: Schema<T>, path: string, options: Call & { query?: Query }): Promise<T> {
     const answer = await this.#transport.request(path, { method: 'POST', ...options });
     return this.#read(schema, answer.body);
+  }
+
+  /** Changes something as a merge patch says; once or twice is the same. */
+  async patch<T>(schema: Schema<T>, path: string, body: unknown, options: Call): Promise<T> {
+    const answer = await this.#transport.request(path, { method: 'PATCH', body, repeatable: true, ...options });
+    return this.#read(schema, answer.body);
+  }
+
+  /** Not repeated on a failure: the second call would find nothing. */
+  async remove(path: string, options: Call): Promise<void> {
+    await this.#transport.request(path, { method: 'DELETE', ...options });
   }
 
   #read<T>(schema: Schema<T>, body: unknown): T {

@@ -15,7 +15,7 @@ export interface TransportOptions {
 export type QueryValue = string | number | readonly string[];
 
 export interface RequestOptions {
-  readonly method?: 'GET' | 'POST';
+  readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** A list is sent as one parameter for each of its items. */
   readonly query?: Readonly<Record<string, QueryValue | undefined>>;
   readonly headers?: Readonly<Record<string, string>>;
@@ -81,6 +81,7 @@ export class Transport {
     const response = await this.#send(path, options, signal).catch(transientFailure);
     if (!response.ok && options.accept?.includes(response.status) !== true)
       throw await this.#failure(response).catch(transientFailure);
+    if (response.status === 204) return { status: 204, headers: response.headers, body: undefined };
     const body = parseJson(await this.#text(response).catch(transientFailure));
     if (body === undefined) throw new Failure(this.#unreachable('it answered something that is not JSON'), false);
     return { status: response.status, headers: response.headers, body };

@@ -94,6 +94,8 @@ export const nodeSchema = z.object({
   name: z.string(),
   pool: z.string(),
   state: z.enum(NODE_STATES),
+  /** Drained by request: it gets no ranks until that is undone, even when its worker starts anew. */
+  drained: z.boolean(),
   host: z.string(),
   version: z.string(),
   engines: z.array(z.string()),
@@ -194,6 +196,7 @@ export const EVENT_TYPES = [
   'checkpoint',
   'evaluation',
   'warning',
+  'job.edited',
 ] as const;
 export const jobEventSchema = z.object({
   id: z.string(),
@@ -217,6 +220,9 @@ export const jobListQuerySchema = pageQuerySchema.extend({
 
 const metricName = z.string().max(200);
 const step = z.coerce.number().int().min(0).max(2_147_483_647);
+export const queueQuerySchema = pageQuerySchema.extend({
+  pool: z.string().max(63).optional().describe('only jobs that wait in this pool'),
+});
 
 export const metricsQuerySchema = z.object({
   name: z

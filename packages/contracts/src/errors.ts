@@ -18,6 +18,12 @@ export const ERRORS = {
     fault: 'user',
     title: 'The job is not in a state that allows this',
   },
+  precondition_failed: {
+    status: 412,
+    retryable: false,
+    fault: 'user',
+    title: 'The resource was changed since it was read',
+  },
   idempotency_key_reused: {
     status: 422,
     retryable: false,

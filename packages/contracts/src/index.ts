@@ -69,6 +69,16 @@ export {
   type TaskResult,
   type WorkerToRank,
 } from './rank-protocol.js';
+export {
+  drainQuerySchema,
+  type Fork,
+  type ForkInput,
+  forkSchema,
+  type JobPatch,
+  jobPatchSchema,
+  type QueueEntry,
+  queueEntrySchema,
+} from './rest/job-actions.js';
 export { openApiDocument } from './rest/openapi.js';
 export { OPERATIONS, type Operation, type PathParameters, type QueryOf } from './rest/operations.js';
 export { CORRUPTION_TYPES, type CorruptionType } from './run-spec/corruptions.js';

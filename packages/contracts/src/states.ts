@@ -21,8 +21,9 @@ export const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = 
   pausing: ['paused', 'failed', 'cancelled', 'succeeded'],
   paused: ['queued', 'cancelled'],
   succeeded: [],
-  failed: [],
-  cancelled: [],
+  // Tried again by request.
+  failed: ['queued'],
+  cancelled: ['queued'],
 };
 
 export const ATTEMPT_STATES = ['starting', 'running', 'stopping', 'succeeded', 'failed', 'stopped'] as const;

@@ -44,7 +44,7 @@ export async function stopAttempt(
   how: { readonly reason: string; readonly save: boolean },
 ): Promise<void> {
   if (attempt.state === 'stopping' || hasEnded(attempt)) return;
-  await moveAttempt(tx, attempt, 'stopping');
+  await moveAttempt(tx, attempt, 'stopping', { saves: how.save });
   const { jobId, epoch } = attempt;
   const unfinished = attempt.ranks.filter((rank) => !isFinalRank(rank));
   for (const nodeId of new Set(unfinished.map((rank) => rank.nodeId))) {

@@ -72,6 +72,24 @@ export async function referredCheckpoints(
   return found;
 }
 
+/**
+ * The field that names a checkpoint of another job which is gone, if one does; `model.init` may do so where the job has
+ * weights of its own. The other jobs stay locked, as in `pinCheckpoints`.
+ */
+export async function unavailableReference(
+  tx: Repositories,
+  spec: RunSpec,
+  { weightsKept }: { readonly weightsKept: boolean },
+): Promise<string | undefined> {
+  for (const { name, field, of } of REFERENCES) {
+    const [, jobId, step] = of(spec)?.match(JOB) ?? [];
+    if (jobId === undefined || (name === 'init' && weightsKept)) continue;
+    await tx.jobs.lock(jobId);
+    if ((await tx.checkpoints.findStep(jobId, Number(step))) === null) return field;
+  }
+  return undefined;
+}
+
 /** The jobs whose checkpoints a stored spec refers to. */
 export function referredJobs(spec: RunSpec): string[] {
   return REFERENCES.flatMap(({ of }) => of(spec)?.match(JOB)?.[1] ?? []);

@@ -3,9 +3,11 @@ import type {
   Checkpoint,
   CheckpointRecord,
   Evaluation,
+  Fork,
   Health,
   Job,
   JobEvent,
+  JobPatch,
   JobState,
   LogLevel,
   LogLine,
@@ -16,6 +18,7 @@ import type {
   Page,
   PeerAddress,
   PredictionSample,
+  QueueEntry,
   RankStart,
   RankState,
   RunSpec,
@@ -40,6 +43,23 @@ export interface ControlPlane {
   pauseJob(jobId: string): Promise<Job>;
   /** Queues a paused job again; its next attempt goes on from the newest checkpoint. Throws `job_state_conflict`. */
   resumeJob(jobId: string): Promise<Job>;
+  /** Changes name, labels or priority. `expected` throws for a job that is not what the caller has read. */
+  editJob(jobId: string, patch: JobPatch, expected?: (job: Job) => void): Promise<Job>;
+  /**
+   * Queues a job that failed or was cancelled, with fresh restart budgets; it goes on from its newest checkpoint. Throws
+   * `job_state_conflict`.
+   */
+  retryJob(jobId: string): Promise<Job>;
+  /** Submits a new job from a checkpoint of another. `check` may refuse its spec. The same key and request again returns the first job. */
+  forkJob(
+    jobId: string,
+    fork: Fork,
+    options?: { idempotencyKey?: string; check?: (spec: RunSpec) => void },
+  ): Promise<{ job: Job; created: boolean }>;
+  /** Removes a job that has ended with all that belongs to it. Throws `job_state_conflict`. */
+  deleteJob(jobId: string): Promise<void>;
+  /** Jobs that wait for slots, in the order in which the scheduler looks at them. */
+  listQueue(query: { pool?: string; cursor?: string; limit: number }): Promise<Page<QueueEntry>>;
   listAttempts(jobId: string): Promise<readonly Attempt[]>;
   listMetrics(jobId: string, query: MetricRange & { limit: number }): Promise<readonly MetricPoint[]>;
   /** In at most so many buckets of steps; throws `request_invalid` where that would be too many in all. */
@@ -56,6 +76,10 @@ export interface ControlPlane {
   /** The newest evaluations of a job, by step; those of one step, oldest first. */
   listEvaluations(jobId: string): Promise<readonly Evaluation[]>;
   listNodes(): Promise<readonly Node[]>;
+  getNode(idOrName: string): Promise<Node>;
+  /** Gives a node no new ranks; with `evict` its jobs stop with a checkpoint and go on elsewhere. */
+  drainNode(idOrName: string, options: { evict: boolean }): Promise<Node>;
+  undrainNode(idOrName: string): Promise<Node>;
   /** Events after id `after` (all when unset): first what is stored, then live, until the signal aborts or the job ended. */
   events(
     jobId: string,
@@ -140,7 +164,7 @@ export type NodeMessage =
       readonly save: boolean;
     };
 
-/** An attempt on a node: it is to run, or to end with a checkpoint since its job pauses. */
+/** An attempt on a node: it is to run, or to end with a checkpoint since its job pauses or moves. */
 export interface ExpectedAttempt extends Fence {
   readonly to: 'run' | 'save';
 }

@@ -16,9 +16,13 @@ import { assertSatisfiable } from './capacity.js';
 import { pinCheckpoints } from './checkpoint-references.js';
 import type { ControlPlane, Overview } from './control-plane.js';
 import { createJob } from './create-job.js';
+import { createJobActions } from './create-job-actions.js';
 import { decodeJobCursor, decodeRowId, encodeJobCursor } from './cursor.js';
+import { evict, findNode, setDrained } from './drain-node.js';
 import { streamEvents } from './event-stream.js';
+import { found } from './found.js';
 import { claimKey } from './idempotency.js';
+import { listQueue } from './list-queue.js';
 import { listMetricNames, listMetricSeries, listMetrics } from './metrics.js';
 import { pauseJob, resumeJob } from './pause.js';
 import { createSweepPlane } from './sweeps/create-sweep-plane.js';
@@ -101,6 +105,10 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
     resumeJob: (jobId) =>
       database.transaction(async (tx) => jobView(await resumeJob(tx, found(jobId, await tx.jobs.lock(jobId))))),
 
+    ...createJobActions({ database }),
+
+    listQueue: (query) => listQueue(database, query),
+
     listAttempts: (jobId) => readJob(jobId, async (db) => (await db.attempts.list(jobId)).map(attemptView)),
 
     listMetrics: (jobId, query) => readJob(jobId, (db) => listMetrics(db, jobId, query)),
@@ -150,6 +158,16 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
 
     listNodes: () => database.read(async (db) => (await db.nodes.list()).map(nodeView)),
 
+    getNode: (idOrName) => database.read(async (db) => nodeView(await findNode(db, idOrName))),
+
+    async drainNode(idOrName, options) {
+      const node = await setDrained(database, idOrName, true);
+      if (options.evict) await evict(database, node);
+      return nodeView(await database.read((db) => findNode(db, node.id)));
+    },
+
+    undrainNode: async (idOrName) => nodeView(await setDrained(database, idOrName, false)),
+
     async *events(jobId, { after, metrics, signal }): AsyncGenerator<JobEvent> {
       const id = after === undefined ? 0n : decodeRowId('Last-Event-ID', after);
       await readJob(jobId, async () => undefined);
@@ -165,18 +183,6 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
       return { status: ok ? 'ok' : 'unavailable', checks };
     },
   };
-}
-
-function found(jobId: string, job: JobRow | null): JobRow {
-  if (job === null) {
-    throw fieldError('job_not_found', {
-      path: 'id',
-      message: 'is not the id of a job',
-      value: jobId,
-      remedy: 'List the jobs with `clipyard ps` or GET /v1/jobs.',
-    });
-  }
-  return job;
 }
 
 const noCheckpoint = (value: string): ClipyardError =>

@@ -81,6 +81,7 @@ export function createNodeControl(deps: NodeControlDeps, options: NodeControlOpt
         if (attempt.state !== 'starting' && attempt.state !== 'running') return [];
         const checkpoints = await db.checkpoints.list(fence.jobId);
         const referred = await referredCheckpoints(db, job.spec as unknown as RunSpec);
+        const { init } = referred;
         return attempt.ranks
           .filter((rank) => rank.nodeId === nodeId && !isFinalRank(rank))
           .map(({ rank, slot }) => ({
@@ -93,7 +94,10 @@ export function createNodeControl(deps: NodeControlDeps, options: NodeControlOpt
             secret: attempt.secret,
             spec: job.spec as unknown as RunSpec,
             ...(job.pauseAt === null ? {} : { pauseAt: job.pauseAt as unknown as Duration }),
-            checkpoints: checkpoints.map(({ step, prefix, manifestSha256 }) => ({ step, prefix, manifestSha256 })),
+            checkpoints: [
+              ...checkpoints.map(({ step, prefix, manifestSha256 }) => ({ step, prefix, manifestSha256 })),
+              ...(job.resumesInit && init !== undefined ? [init] : []),
+            ],
             ...referred,
           }));
       });
@@ -107,8 +111,7 @@ export function createNodeControl(deps: NodeControlDeps, options: NodeControlOpt
           const attempt = await db.attempts.find(jobId, epoch);
           if (attempt?.state === 'starting' || attempt?.state === 'running')
             expected.set(jobId, { jobId, epoch, to: 'run' });
-          else if (attempt?.state === 'stopping' && (await db.jobs.find(jobId))?.state === 'pausing')
-            expected.set(jobId, { jobId, epoch, to: 'save' });
+          else if (attempt?.state === 'stopping' && attempt.saves) expected.set(jobId, { jobId, epoch, to: 'save' });
         }
         return [...expected.values()];
       });

@@ -14,6 +14,12 @@ export async function wakeScheduler(
   await tx.outbox.add(schedulerQueue.name, messageKey(fence.jobId, fence.epoch, action), { type, id: fence.jobId });
 }
 
+/** Makes the scheduler look at the queue soon, however often that was asked for at this epoch. */
+export async function wakeForChange(tx: Repositories, jobId: string): Promise<void> {
+  const message: SchedulerMessage = { type: 'job.submitted', id: jobId };
+  await tx.outbox.add(schedulerQueue.name, messageKey(jobId, 0, newId('wake')), message);
+}
+
 /** Makes the scheduler look at a sweep soon. */
 export async function wakeForSweep(tx: Repositories, sweepId: string): Promise<void> {
   const message = { type: 'sweep.changed', id: sweepId };

@@ -28,7 +28,7 @@ export async function moveAttempt(
   tx: Repositories,
   attempt: Omit<AttemptWithRanks, 'ranks'>,
   to: AttemptState,
-  changes: { error?: SerializedError; startedAt?: Date; finishedAt?: Date } = {},
+  changes: { error?: SerializedError; saves?: boolean; startedAt?: Date; finishedAt?: Date } = {},
 ): Promise<void> {
   const { jobId, epoch } = attempt;
   const from = attempt.state as AttemptState;

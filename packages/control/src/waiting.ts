@@ -34,15 +34,26 @@ async function explain(database: Database, jobId: string, why: string): Promise<
 }
 
 /** Names no number that changes while others come and go, so that it is news only when the cause is another. */
-export function whyItWaits({ pool, engine, minWorld }: JobNeeds, ready: readonly ReadySlots[]): string {
+export function whyItWaits(needs: JobNeeds, ready: readonly ReadySlots[]): string {
+  return whyNodesLack(needs, ready) ?? `waits for ${wantedSlots(needs)} to come free in pool \`${needs.pool}\``;
+}
+
+/** What is wrong with the nodes, however many of their slots are free; undefined: nothing. */
+export function whyNodesLack(needs: JobNeeds, ready: readonly ReadySlots[]): string | undefined {
+  const { pool, engine, minWorld } = needs;
   const inPool = ready.filter((group) => group.pool === pool);
   if (inPool.length === 0) return `waits for nodes: pool \`${pool}\` has none that are ready`;
   const fitting = engine === null ? inPool : inPool.filter(({ engines }) => engines.includes(engine));
   if (fitting.length === 0)
     return `waits for a node with the engine ${engine}: none that is ready in pool \`${pool}\` has it`;
-  const having = engine === null ? '' : ` with the engine ${engine}`;
   const slots = fitting.reduce((sum, group) => sum + group.slots, 0);
-  const [wanted, there] = [minWorld, slots].map((count) => `${count} ${count === 1 ? 'slot' : 'slots'}`);
-  if (slots < minWorld) return `waits for more nodes: needs ${wanted}${having}, and pool \`${pool}\` has ${there}`;
-  return `waits for ${wanted}${having} to come free in pool \`${pool}\``;
+  return slots < minWorld
+    ? `waits for more nodes: needs ${wantedSlots(needs)}, and pool \`${pool}\` has ${slotsText(slots)}`
+    : undefined;
+}
+
+const slotsText = (count: number): string => `${count} ${count === 1 ? 'slot' : 'slots'}`;
+
+export function wantedSlots({ engine, minWorld }: Pick<JobNeeds, 'engine' | 'minWorld'>): string {
+  return `${slotsText(minWorld)}${engine === null ? '' : ` with the engine ${engine}`}`;
 }

@@ -13,7 +13,9 @@ export type {
   JobNeeds,
   JobRow,
   NewJob,
+  QueueCursor,
   StartableJob,
+  WaitingJob,
 } from './repositories/job-repository.js';
 export type { LogRow } from './repositories/log-repository.js';
 export { bucketGrid } from './repositories/metric-buckets.js';

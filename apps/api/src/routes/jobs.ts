@@ -1,7 +1,7 @@
-import { OPERATIONS, parseRunSpec, type RunSpec } from '@clipyard/contracts';
+import { forkSchema, type Job, jobPatchSchema, OPERATIONS, parseRunSpec, type RunSpec } from '@clipyard/contracts';
 import type { ControlPlane } from '@clipyard/control';
-import type { FastifyInstance } from 'fastify';
-import { idempotencyKey } from '../request-input.js';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { idempotencyKey, parseBody } from '../request-input.js';
 import { serve, whole } from '../serve.js';
 
 export interface JobRouteDeps {
@@ -17,16 +17,28 @@ export function jobRoutes(server: FastifyInstance, { control, checkModel }: JobR
     const spec = parseRunSpec(body);
     // An evaluation may take the config that lies beside its weights.
     if (spec.model.preset !== undefined || spec.model.config !== undefined) checkModel(spec.model);
-    const { job, created } = await control.submitJob(spec, key === undefined ? {} : { idempotencyKey: key });
-    // A repeat is answered like the first time, so that a client whose answer was lost sees no difference.
-    if (!created) reply.header('idempotency-replayed', 'true');
-    return reply.code(201).header('location', `/v1/jobs/${job.id}`).send(job);
+    return made(reply, await control.submitJob(spec, key === undefined ? {} : { idempotencyKey: key }));
   });
   serve(server, OPERATIONS.listJobs, ({ query }) => control.listJobs(query));
   serve(server, OPERATIONS.getJob, ({ params }) => control.getJob(params.id));
+  serve(server, OPERATIONS.editJob, ({ params, body }) => control.editJob(params.id, parseBody(jobPatchSchema, body)));
+  serve(server, OPERATIONS.deleteJob, async ({ params, reply }) => {
+    await control.deleteJob(params.id);
+    return reply.code(204).send();
+  });
   serve(server, OPERATIONS.cancelJob, ({ params }) => control.cancelJob(params.id));
   serve(server, OPERATIONS.pauseJob, ({ params }) => control.pauseJob(params.id));
   serve(server, OPERATIONS.resumeJob, ({ params }) => control.resumeJob(params.id));
+  serve(server, OPERATIONS.retryJob, ({ params }) => control.retryJob(params.id));
+  serve(server, OPERATIONS.forkJob, async ({ params, body, request, reply }) => {
+    const key = idempotencyKey(request);
+    const forked = await control.forkJob(params.id, parseBody(forkSchema, body ?? {}), {
+      ...(key === undefined ? {} : { idempotencyKey: key }),
+      check: ({ model }) => checkModel(model),
+    });
+    return made(reply, forked);
+  });
+  serve(server, OPERATIONS.listQueue, ({ query }) => control.listQueue(query));
   serve(server, OPERATIONS.listAttempts, async ({ params }) => whole(await control.listAttempts(params.id)));
   serve(server, OPERATIONS.listMetrics, async ({ params, query: { buckets, ...query } }) =>
     whole<object>(
@@ -39,4 +51,10 @@ export function jobRoutes(server: FastifyInstance, { control, checkModel }: JobR
   serve(server, OPERATIONS.listLogs, ({ params, query }) => control.listLogs(params.id, query));
   serve(server, OPERATIONS.listEvaluations, async ({ params }) => whole(await control.listEvaluations(params.id)));
   serve(server, OPERATIONS.listCheckpoints, async ({ params }) => whole(await control.listCheckpoints(params.id)));
+}
+
+/** A repeat is answered like the first time, so that a client whose answer was lost sees no difference. */
+function made(reply: FastifyReply, { job, created }: { job: Job; created: boolean }): FastifyReply {
+  if (!created) reply.header('idempotency-replayed', 'true');
+  return reply.code(201).header('location', `/v1/jobs/${job.id}`).send(job);
 }

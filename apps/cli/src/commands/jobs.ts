@@ -79,9 +79,9 @@ export async function watch(context: Context, jobId: string, options: ServerOpti
   return isFinalJobState(job.state) && job.state !== 'succeeded' ? EXIT.failed : EXIT.ok;
 }
 
-/** `cancel`, `pause` and `resume`: asks for it and prints the state that the job is in then. */
+/** `cancel`, `pause`, `resume` and `retry`: asks for it and prints the state that the job is in then. */
 export async function act(
-  action: 'cancel' | 'pause' | 'resume',
+  action: 'cancel' | 'pause' | 'resume' | 'retry',
   context: Context,
   jobId: string,
   options: ServerOptions,

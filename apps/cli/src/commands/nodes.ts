@@ -23,3 +23,22 @@ export async function nodes(context: Context, options: ServerOptions): Promise<n
   }
   return EXIT.ok;
 }
+
+export async function drain(
+  context: Context,
+  name: string,
+  options: ServerOptions & { evict?: boolean },
+): Promise<number> {
+  const client = await clientOf(context, options);
+  const node = await client.drain(name, { evict: options.evict === true, signal: context.signal });
+  const busy = node.slots.filter((slot) => slot.jobId !== null).length;
+  if (options.json === true) context.terminal.out(JSON.stringify(node));
+  else context.terminal.out(`${node.name} is drained; ${busy} of its ${node.slots.length} slots are busy still`);
+  return EXIT.ok;
+}
+
+export async function undrain(context: Context, name: string, options: ServerOptions): Promise<number> {
+  const node = await (await clientOf(context, options)).undrain(name, { signal: context.signal });
+  context.terminal.out(options.json === true ? JSON.stringify(node) : `${node.name} ${node.state}`);
+  return EXIT.ok;
+}

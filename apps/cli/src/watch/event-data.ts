@@ -27,6 +27,11 @@ const schemas = {
   checkpoint: z.object({ step: z.number(), bytes: z.number(), url: z.string().optional() }),
   evaluation: z.object({ step: z.number(), final: z.boolean(), values, samples: z.array(sample).default([]) }),
   warning: z.object({ message: z.string() }),
+  'job.edited': z.object({
+    name: z.string().optional(),
+    priority: z.number().optional(),
+    labels: z.record(z.string(), z.string().nullable()).optional(),
+  }),
 } as const;
 
 export type EventData<T extends keyof typeof schemas> = z.infer<(typeof schemas)[T]>;

@@ -21,6 +21,7 @@ import { LIMITS } from '../limits.js';
 import { runSpecSchema } from '../run-spec/run-spec.js';
 import { sweepSchema, trialSchema } from '../sweep/sweep-api.js';
 import { sweepSpecSchema } from '../sweep/sweep-spec.js';
+import { forkSchema, jobPatchSchema, queueEntrySchema } from './job-actions.js';
 import { OPERATIONS, type Operation } from './operations.js';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -40,6 +41,7 @@ const ANSWERS = {
   MetricSeries: metricSeriesSchema,
   Node: nodeSchema,
   Problem: problemSchema,
+  QueueEntry: queueEntrySchema,
   Rank: rankSchema,
   Sweep: sweepSchema,
   Trial: trialSchema,
@@ -49,7 +51,12 @@ const ANSWERS = {
 } as const;
 
 /** Schemas that clients send. */
-const REQUESTS = { RunSpec: runSpecSchema, SweepSpec: sweepSpecSchema } as const;
+const REQUESTS = {
+  Fork: forkSchema,
+  JobPatch: jobPatchSchema,
+  RunSpec: runSpecSchema,
+  SweepSpec: sweepSpecSchema,
+} as const;
 
 /** What any route may answer with. */
 const EVERYWHERE: readonly ErrorCode[] = ['request_invalid', 'internal', 'database_unavailable'];
@@ -63,6 +70,8 @@ const EXAMPLE_SPEC: z.input<typeof runSpecSchema> = {
   duration: { steps: 100 },
 };
 const EXAMPLES: Readonly<Record<keyof typeof REQUESTS, Json>> = {
+  Fork: { step: 200, set: { 'optimizer.lr': 1e-4, 'duration.steps': 400 } },
+  JobPatch: { priority: 80, labels: { team: 'vision', draft: null } },
   RunSpec: EXAMPLE_SPEC as Json,
   SweepSpec: {
     version: 1,
@@ -182,6 +191,8 @@ function success(answer: Operation['answer']): Json {
           }),
         },
       };
+    case 'nothing':
+      return { 204: { description: 'It is done.' } };
     case 'file':
       return {
         200: {

@@ -13,18 +13,20 @@ import {
   metricNameSchema,
   metricsQuerySchema,
   nodeSchema,
+  queueQuerySchema,
 } from '../api.js';
 import type { ErrorCode } from '../errors.js';
 import { runSpecSchema } from '../run-spec/run-spec.js';
 import { sweepListQuerySchema, sweepSchema, trialSchema } from '../sweep/sweep-api.js';
 import { sweepSpecSchema } from '../sweep/sweep-spec.js';
+import { drainQuerySchema, forkSchema, jobPatchSchema, queueEntrySchema } from './job-actions.js';
 
 /** One route of the REST API: the server, the reference and the OpenAPI document are made from these. */
 export interface Operation {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** With parameters as `:name`, each a string. */
   readonly path: string;
-  readonly tag: 'Jobs' | 'Checkpoints' | 'Sweeps' | 'Nodes' | 'Service';
+  readonly tag: 'Jobs' | 'Queue' | 'Checkpoints' | 'Sweeps' | 'Nodes' | 'Service';
   /** What it does, in Markdown as the reference shows it. */
   readonly does: string;
   readonly query?: z.ZodObject;
@@ -41,6 +43,8 @@ export type Answer =
   | { readonly type: 'one'; readonly status: 200 | 201; readonly schema: z.ZodType; readonly or?: 503 }
   /** A page: `{items, nextCursor}`. */
   | { readonly type: 'list'; readonly schema: z.ZodType }
+  /** 204, without a body. */
+  | { readonly type: 'nothing' }
   | { readonly type: 'file' }
   | { readonly type: 'events' }
   | { readonly type: 'json' }
@@ -70,7 +74,7 @@ export const OPERATIONS = {
     body: runSpecSchema,
     idempotent: true,
     answer: created(jobSchema),
-    errors: [...SPEC_ERRORS, 'job_not_found'],
+    errors: [...SPEC_ERRORS, 'job_not_found', 'world_unsatisfiable'],
   },
   listJobs: {
     method: 'GET',
@@ -88,6 +92,27 @@ export const OPERATIONS = {
     does: 'one job',
     answer: one(jobSchema),
     errors: ['job_not_found'],
+  },
+  editJob: {
+    method: 'PATCH',
+    path: '/v1/jobs/:id',
+    tag: 'Jobs',
+    does:
+      'changes its `name`, `labels` (null removes one) or `priority`, by which it is queued; its spec stays as it was ' +
+      'submitted; 409 for the priority of a job that has ended',
+    body: jobPatchSchema,
+    answer: one(jobSchema),
+    errors: ['job_not_found', 'job_state_conflict'],
+  },
+  deleteJob: {
+    method: 'DELETE',
+    path: '/v1/jobs/:id',
+    tag: 'Jobs',
+    does:
+      'removes a job that has ended, with its checkpoints and their files, metrics, logs, events and evaluations; 409 while ' +
+      'it or its evaluations run, while its sweep does, or while a job that has not ended needs a checkpoint of it',
+    answer: { type: 'nothing' },
+    errors: ['job_not_found', 'job_state_conflict'],
   },
   cancelJob: {
     method: 'POST',
@@ -114,6 +139,37 @@ export const OPERATIONS = {
     does: 'queues a paused job; its next attempt goes on from the newest checkpoint, as if never stopped; 409 in other states',
     answer: one(jobSchema),
     errors: ['job_not_found', 'job_state_conflict'],
+  },
+  retryJob: {
+    method: 'POST',
+    path: '/v1/jobs/:id/retry',
+    tag: 'Jobs',
+    does:
+      'queues a job that has failed or was cancelled; it goes on from its newest checkpoint with a fresh restart budget; ' +
+      '409 in other states, while its ranks still stop, and for the job of a sweep',
+    answer: one(jobSchema),
+    errors: ['job_not_found', 'job_state_conflict'],
+  },
+  forkJob: {
+    method: 'POST',
+    path: '/v1/jobs/:id/fork',
+    tag: 'Jobs',
+    does:
+      'submits a new job from a checkpoint of it: its spec with the fields of `set` changed and `model.init` set, named ' +
+      '`<name>-fork` unless `set` names it; with `resume` it goes on with the optimizer state; 201 with the new job',
+    body: forkSchema,
+    idempotent: true,
+    answer: created(jobSchema),
+    errors: [...SPEC_ERRORS, 'job_not_found', 'job_state_conflict', 'world_unsatisfiable'],
+  },
+  listQueue: {
+    method: 'GET',
+    path: '/v1/queue',
+    tag: 'Queue',
+    does: 'jobs that wait for slots, in the order in which they are looked at, each with what it waits for',
+    query: queueQuerySchema,
+    answer: list(queueEntrySchema),
+    errors: [],
   },
   listAttempts: {
     method: 'GET',
@@ -256,6 +312,33 @@ export const OPERATIONS = {
     does: 'nodes with their slots',
     answer: list(nodeSchema),
     errors: [],
+  },
+  getNode: {
+    method: 'GET',
+    path: '/v1/nodes/:id',
+    tag: 'Nodes',
+    does: 'one node, by its id or name',
+    answer: one(nodeSchema),
+    errors: ['not_found'],
+  },
+  drainNode: {
+    method: 'POST',
+    path: '/v1/nodes/:id/drain',
+    tag: 'Nodes',
+    does:
+      'gives it no new ranks until it is undrained, even when its worker starts anew; those that run go on to their end, or ' +
+      'with `evict` stop with a checkpoint and go on elsewhere',
+    query: drainQuerySchema,
+    answer: one(nodeSchema),
+    errors: ['not_found'],
+  },
+  undrainNode: {
+    method: 'POST',
+    path: '/v1/nodes/:id/undrain',
+    tag: 'Nodes',
+    does: 'gives it ranks again',
+    answer: one(nodeSchema),
+    errors: ['not_found'],
   },
   getOpenApi: {
     method: 'GET',

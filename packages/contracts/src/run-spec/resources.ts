@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { count, positive } from './numbers.js';
 
+export const prioritySchema = z.int().min(0).max(100);
+
 export const resourcesSchema = z
   .strictObject({
     world: z
@@ -11,7 +13,7 @@ export const resourcesSchema = z
       .prefault({})
       .describe('Number of ranks'),
     pool: z.string().min(1).max(63).default('default').describe('Pool of nodes to run on'),
-    priority: z.int().min(0).max(100).default(50).describe('0 to 100; higher runs first'),
+    priority: prioritySchema.default(50).describe('0 to 100; higher runs first'),
     engine: z
       .enum(['auto', 'onnxruntime', 'tensorflow', 'cpu'])
       .default('auto')

@@ -6,6 +6,7 @@ import { dataSourceSchema } from './data-source.js';
 import { durationSchema } from './duration.js';
 import { withoutTraining } from './evaluate-spec.js';
 import { type EvaluationTask, evaluateSchema } from './evaluation.js';
+import { labelsSchema, nameSchema } from './identity.js';
 import { lossSchema } from './loss.js';
 import { memorySchema } from './memory.js';
 import { modelSchema } from './model.js';
@@ -26,14 +27,8 @@ export const runSpecSchema = z.strictObject({
     .describe(
       '`evaluate`: measures the weights that `model.init` names by `evaluate.tasks` and trains nothing. Then `model.preset` and `model.config` may be missing where the weights bring their config, and so may `data.train`, `batch` and `duration`, which mean nothing but for tasks that learn from data.train',
     ),
-  name: z
-    .string()
-    .regex(
-      /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$/,
-      'must be 1 to 100 letters, digits, dots, dashes or underscores, and begin with a letter or digit',
-    )
-    .describe('Name of the run, for people; need not be unique'),
-  labels: z.record(z.string().min(1).max(63), z.string().max(255)).default({}).describe('Labels to filter by'),
+  name: nameSchema,
+  labels: labelsSchema,
   model: modelSchema,
   data: z
     .strictObject({

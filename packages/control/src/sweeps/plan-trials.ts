@@ -8,6 +8,7 @@ import {
   type SweepSpec,
   sweepError,
 } from '@clipyard/contracts';
+import { setField } from '../set-field.js';
 import { trialCount, trialValues } from './draw.js';
 import { rungBudgets } from './rungs.js';
 
@@ -30,7 +31,12 @@ export function planTrials(sweep: SweepSpec, check: (spec: RunSpec) => void = ()
   return trialValues(sweep).map((values, index) => {
     try {
       const input = structuredClone(sweep.base);
-      for (const [path, value] of Object.entries(values)) setAt(input, path, value);
+      for (const [path, value] of Object.entries(values)) {
+        const outer = setField(input, path, value);
+        if (outer === undefined) continue;
+        const remedy = `Search ${outer.path} itself, or correct the path.`;
+        throw sweepError(path, `${outer.path} has no fields in the base`, outer.value, remedy);
+      }
       const spec = parseRunSpec({ ...input, name: `${sweep.name}-${index}` });
       check(spec);
       checkAgainst(sweep, spec);
@@ -39,27 +45,6 @@ export function planTrials(sweep: SweepSpec, check: (spec: RunSpec) => void = ()
       throw inSweep(error, index, values);
     }
   });
-}
-
-function setAt(root: Record<string, unknown>, path: string, value: unknown): void {
-  const keys = path.split('.');
-  const last = keys.pop()!;
-  let at = root;
-  for (const [depth, key] of keys.entries()) {
-    if (!Object.hasOwn(at, key)) at[key] = {};
-    const inner = at[key];
-    if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) {
-      const outer = keys.slice(0, depth + 1).join('.');
-      throw sweepError(
-        path,
-        `${outer} has no fields in the base`,
-        inner,
-        `Search ${outer} itself, or correct the path.`,
-      );
-    }
-    at = inner as Record<string, unknown>;
-  }
-  at[last] = structuredClone(value);
 }
 
 function checkAgainst(sweep: SweepSpec, spec: RunSpec): void {

@@ -9,6 +9,7 @@ export type AttemptWithRanks = AttemptRow & { readonly ranks: RankRow[] };
 export interface AttemptChanges {
   readonly state?: AttemptState;
   readonly startStep?: number;
+  readonly saves?: boolean;
   readonly error?: SerializedError;
   readonly startedAt?: Date;
   readonly finishedAt?: Date;
@@ -101,6 +102,11 @@ export class AttemptRepository {
       where: { nodeId, state: { notIn: [...RANK_FINAL_STATES] } },
       orderBy: [{ jobId: 'asc' }, { epoch: 'asc' }, { rank: 'asc' }],
     });
+  }
+
+  /** The jobs with ranks on a node that have not ended. */
+  async jobsOn(nodeId: string): Promise<string[]> {
+    return [...new Set((await this.unfinishedOn(nodeId)).map(({ jobId }) => jobId))];
   }
 
   /** The ranks that have not ended although their node is lost or stopped. */

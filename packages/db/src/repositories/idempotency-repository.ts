@@ -20,4 +20,9 @@ export class IdempotencyRepository {
       ON CONFLICT (key) DO NOTHING`;
     return await this.#client.idempotencyKey.findUniqueOrThrow({ where: { key } });
   }
+
+  /** Frees the keys with which something was created. */
+  async forget(jobId: string): Promise<void> {
+    await this.#client.idempotencyKey.deleteMany({ where: { jobId } });
+  }
 }

@@ -51,8 +51,35 @@ export interface JobChanges {
   readonly failedAtCheckpoint?: number;
   readonly error?: SerializedError | null;
   readonly startedAt?: Date;
-  readonly finishedAt?: Date;
+  readonly finishedAt?: Date | null;
   readonly settled?: boolean;
+  readonly name?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly priority?: number;
+}
+
+/** A job that waits for slots, with its place among those of its pool, from 1. */
+export interface WaitingJob extends JobNeeds {
+  readonly id: string;
+  readonly position: number;
+  readonly name: string;
+  readonly state: JobState;
+  readonly priority: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly maxWorld: number;
+  /** Whether it has not to be started yet. */
+  readonly delayed: boolean;
+  /** Whether it is an evaluation whose run waits, too, and goes first. */
+  readonly afterRun: boolean;
+  readonly notBefore: Date | null;
+  readonly createdAt: Date;
+}
+
+/** Where the list of waiting jobs goes on: after this one. */
+export interface QueueCursor {
+  readonly priority: number;
+  readonly createdAt: Date;
+  readonly id: string;
 }
 
 export interface NewJob {
@@ -60,6 +87,8 @@ export interface NewJob {
   readonly pauseAt?: Duration;
   /** The run that it measures a checkpoint of. */
   readonly evaluates?: string;
+  /** Goes on with the optimizer state of the checkpoint that `model.init` names. */
+  readonly resumesInit?: boolean;
 }
 
 /** The word of the spec for any engine. */
@@ -75,7 +104,7 @@ export class JobRepository {
     this.#client = client;
   }
 
-  async create(id: string, spec: RunSpec, { pauseAt, evaluates }: NewJob = {}): Promise<JobRow> {
+  async create(id: string, spec: RunSpec, { pauseAt, evaluates, resumesInit = false }: NewJob = {}): Promise<JobRow> {
     return await this.#client.job.create({
       data: {
         id,
@@ -85,6 +114,7 @@ export class JobRepository {
         priority: spec.resources.priority,
         pool: spec.resources.pool,
         spec: json(spec),
+        resumesInit,
         ...(pauseAt === undefined ? {} : { pauseAt }),
         ...(evaluates === undefined ? {} : { evaluates }),
       },
@@ -102,12 +132,13 @@ export class JobRepository {
   }
 
   async update(id: string, changes: JobChanges): Promise<JobRow> {
-    const { latest, error, reason, pauseAt, ...rest } = changes;
+    const { latest, error, reason, pauseAt, labels, ...rest } = changes;
     return await this.#client.job.update({
       where: { id },
       data: {
         ...rest,
         ...(latest === undefined ? {} : { latest }),
+        ...(labels === undefined ? {} : { labels }),
         ...(pauseAt === undefined ? {} : { pauseAt: pauseAt ?? Prisma.DbNull }),
         ...(reason === undefined ? {} : { reason: reason === null ? null : storableText(reason) }),
         ...(error === undefined ? {} : { error: error === null ? Prisma.DbNull : json(error) }),
@@ -140,6 +171,11 @@ export class JobRepository {
       ORDER BY priority DESC, created_at, id LIMIT ${limit}`;
   }
 
+  /** Lets it start at any time. */
+  async undelay(id: string): Promise<void> {
+    await this.#client.job.update({ where: { id }, data: { notBefore: null } });
+  }
+
   /** How many jobs are in each state that any is in. */
   async countByState(): Promise<{ state: string; jobs: number }[]> {
     const rows = await this.#client.job.groupBy({ by: ['state'], _count: { _all: true } });
@@ -155,6 +191,24 @@ export class JobRepository {
       ) AS unsettled
       WHERE starts_with(spec #>> '{model,init}', ${prefix}) OR starts_with(spec #>> '{loss,distill,from}', ${prefix})`;
     return rows.map(({ spec }) => spec);
+  }
+
+  /** A job that is not settled, or the sweep of a waiting trial, that refers to a checkpoint of a job; not its evaluations. */
+  async firstNeeding(jobId: string): Promise<string | undefined> {
+    const prefix = `job:${jobId}@`;
+    const rows = await this.#client.$queryRaw<{ id: string }[]>`
+      SELECT id FROM (
+        SELECT id, spec FROM job WHERE NOT settled AND evaluates IS DISTINCT FROM ${jobId}
+        UNION ALL SELECT sweep_id, spec FROM trial WHERE state = 'waiting'
+      ) AS unsettled
+      WHERE starts_with(spec #>> '{model,init}', ${prefix}) OR starts_with(spec #>> '{loss,distill,from}', ${prefix})
+      LIMIT 1`;
+    return rows[0]?.id;
+  }
+
+  /** All evaluations that a run has queued. */
+  async evaluationsOf(runId: string): Promise<JobRow[]> {
+    return await this.#client.job.findMany({ where: { evaluates: runId }, orderBy: { id: 'asc' } });
   }
 
   /** Jobs that have ended, their ranks too, and are to be settled. */
@@ -194,6 +248,32 @@ export class JobRepository {
       SELECT (extract(epoch FROM min(not_before) - clock_timestamp()) * 1000)::float8 AS ms FROM job
       WHERE state IN ('queued', 'recovering') AND not_before > clock_timestamp()`;
     return rows[0]?.ms ?? undefined;
+  }
+
+  /**
+   * The jobs that wait for slots, each pool in the order in which the scheduler looks at them. `createdAt` has the
+   * precision of the cursor.
+   */
+  async waiting(query: { pool?: string; after?: QueueCursor; limit: number }): Promise<WaitingJob[]> {
+    const { pool, after, limit } = query;
+    const inPool = pool === undefined ? Prisma.empty : Prisma.sql`AND job.pool = ${pool}`;
+    const behind =
+      after === undefined
+        ? Prisma.empty
+        : Prisma.sql`WHERE (-priority, "createdAt", id) > (${-after.priority}::int, ${after.createdAt}, ${after.id})`;
+    return await this.#client.$queryRaw<WaitingJob[]>`
+      SELECT * FROM (
+        SELECT id, name, state, priority, labels, ${NEEDS}, (spec #>> '{resources,world,max}')::int AS "maxWorld",
+          row_number() OVER (PARTITION BY pool ORDER BY priority DESC, created_at, id)::int AS position,
+          coalesce(not_before > clock_timestamp(), false) AS delayed, not_before AS "notBefore",
+          created_at AS "createdAt", evaluates IS NOT NULL AND EXISTS (
+            SELECT 1 FROM job AS run WHERE run.id = job.evaluates AND run.state IN ('queued', 'recovering')) AS "afterRun"
+        FROM job WHERE state IN ('queued', 'recovering') ${inPool}
+      ) AS waiting ${behind} ORDER BY priority DESC, "createdAt", id LIMIT ${limit}`;
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.#client.job.delete({ where: { id } });
   }
 
   /** Newest first. `label` is `key` or `key=value`. */

@@ -1,5 +1,5 @@
 import type { NodeState } from '@clipyard/contracts';
-import type { Node as NodeRow, Slot as SlotRow } from '../generated/client.js';
+import { type Node as NodeRow, Prisma, type Slot as SlotRow } from '../generated/client.js';
 import type { Client } from './client.js';
 
 export type { NodeRow, SlotRow };
@@ -25,6 +25,9 @@ export interface ReadySlots {
   readonly slots: number;
 }
 
+/** Of a node `n`: it may get ranks. */
+const USABLE = Prisma.sql`n.state = 'ready' AND NOT n.drained AND n.lease_expires_at > clock_timestamp()`;
+
 /** Nodes with their slots and leases. */
 export class NodeRepository {
   readonly #client: Client;
@@ -39,6 +42,13 @@ export class NodeRepository {
 
   async findByName(name: string): Promise<NodeRow | null> {
     return await this.#client.node.findUnique({ where: { name } });
+  }
+
+  async findByIdOrName(idOrName: string): Promise<NodeWithSlots | null> {
+    return await this.#client.node.findFirst({
+      where: { OR: [{ id: idOrName }, { name: idOrName }] },
+      include: { slots: { orderBy: { index: 'asc' } } },
+    });
   }
 
   async list(): Promise<NodeWithSlots[]> {
@@ -71,6 +81,11 @@ export class NodeRepository {
     await this.#client.node.update({ where: { id }, data: { state } });
   }
 
+  /** Waits for allocations under way, which hold the node. */
+  async setDrained(id: string, drained: boolean): Promise<void> {
+    await this.#client.node.update({ where: { id }, data: { drained } });
+  }
+
   /** Renews the lease by the database's clock; false when the node was given up or is unknown. */
   async renewLease(id: string, leaseMs: number): Promise<boolean> {
     const renewed = await this.#client.$executeRaw`
@@ -91,7 +106,7 @@ export class NodeRepository {
   async freeSlots(): Promise<(FreeSlot & { readonly pool: string; readonly engines: readonly string[] })[]> {
     return await this.#client.$queryRaw<(FreeSlot & { pool: string; engines: string[] })[]>`
       SELECT n.pool, n.engines, s.node_id AS "nodeId", s.index FROM slot s JOIN node n ON n.id = s.node_id
-      WHERE n.state = 'ready' AND n.lease_expires_at > clock_timestamp() AND s.job_id IS NULL`;
+      WHERE ${USABLE} AND s.job_id IS NULL`;
   }
 
   /**
@@ -102,7 +117,7 @@ export class NodeRepository {
   async lockFreeSlots(pool: string, engine: string | null): Promise<FreeSlot[]> {
     return await this.#client.$queryRaw<FreeSlot[]>`
       SELECT s.node_id AS "nodeId", s.index FROM slot s JOIN node n ON n.id = s.node_id
-      WHERE n.pool = ${pool} AND n.state = 'ready' AND n.lease_expires_at > clock_timestamp() AND s.job_id IS NULL
+      WHERE n.pool = ${pool} AND ${USABLE} AND s.job_id IS NULL
         AND (${engine}::text IS NULL OR ${engine}::text = ANY(n.engines))
       ORDER BY s.node_id, s.index FOR UPDATE OF s FOR SHARE OF n`;
   }
@@ -111,14 +126,15 @@ export class NodeRepository {
   async readySlots(): Promise<ReadySlots[]> {
     return await this.#client.$queryRaw<ReadySlots[]>`
       SELECT n.pool, n.engines, count(s.index)::int AS slots FROM node n LEFT JOIN slot s ON s.node_id = n.id
-      WHERE n.state = 'ready' AND n.lease_expires_at > clock_timestamp() GROUP BY n.pool, n.engines`;
+      WHERE ${USABLE} GROUP BY n.pool, n.engines`;
   }
 
   /** Slots by pool and state of their node: how many there are, and how many hold a rank. */
   async slotUse(): Promise<{ pool: string; state: string; slots: number; busy: number }[]> {
     return await this.#client.$queryRaw`
-      SELECT n.pool, n.state, count(s.index)::int AS slots, count(s.job_id)::int AS busy
-      FROM node n JOIN slot s ON s.node_id = n.id GROUP BY n.pool, n.state ORDER BY n.pool, n.state`;
+      SELECT n.pool, CASE WHEN n.state = 'ready' AND n.drained THEN 'draining' ELSE n.state END AS state,
+        count(s.index)::int AS slots, count(s.job_id)::int AS busy
+      FROM node n JOIN slot s ON s.node_id = n.id GROUP BY 1, 2 ORDER BY 1, 2`;
   }
 
   /** All slots ever registered in a pool, only of nodes that have `engine` if given, and the nodes that have them. */

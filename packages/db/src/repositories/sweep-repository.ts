@@ -125,6 +125,17 @@ export class SweepRepository {
     return await this.#client.trial.findMany({ where: { sweepId }, orderBy: { index: 'asc' }, select: TRIAL_FIELDS });
   }
 
+  /** The trial that a job is of, with the state of its sweep; undefined: it is of none. */
+  async trialOf(jobId: string): Promise<{ sweepId: string; sweepState: SweepState; state: TrialState } | undefined> {
+    const row = await this.#client.trial.findUnique({
+      where: { jobId },
+      select: { sweepId: true, state: true, sweep: { select: { state: true } } },
+    });
+    if (row === null) return undefined;
+    const { sweepId, state, sweep } = row;
+    return { sweepId, sweepState: sweep.state as SweepState, state: state as TrialState };
+  }
+
   /** The run spec of a trial. */
   async trialSpec(sweepId: string, index: number): Promise<RunSpec> {
     const row = await this.#client.trial.findUniqueOrThrow({

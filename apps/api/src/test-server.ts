@@ -1,0 +1,74 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { BlobStore, Job } from '@clipyard/contracts';
+import { type ControlPlane, createControlPlane } from '@clipyard/control';
+import { bootTestDatabase, type Database, openDatabase } from '@clipyard/db';
+import { checkModel } from '@clipyard/model';
+import { MessageBus } from '@clipyard/queue';
+import { createLogger, Lifecycle, newId } from '@clipyard/runtime';
+import { openBlobStore } from '@clipyard/storage';
+import { buildServer, listen } from './server.js';
+import { disagreements } from './test-contract.js';
+
+/** For tests: the API on a database, a queue and a store of its own, listening. */
+export interface TestServer {
+  readonly url: string;
+  readonly control: ControlPlane;
+  readonly database: Database;
+  readonly bus: MessageBus;
+  readonly store: BlobStore;
+  /** Answers that the OpenAPI document does not describe. */
+  readonly undocumented: readonly string[];
+  send(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Response>;
+  submit(changes?: object): Promise<Job>;
+  close(): Promise<void>;
+}
+
+export async function startTestServer(): Promise<TestServer> {
+  const lifecycle = new Lifecycle();
+  const booted = lifecycle.use('server of the database', await bootTestDatabase());
+  const database = lifecycle.use('database', await openDatabase({ url: booted.url }));
+  const bus = lifecycle.use('queue', await MessageBus.open({ onError: () => {} }, { databaseUrl: booted.url }));
+  const control = createControlPlane({ database, bus }, { storageUrl: 'file:/somewhere' });
+  const folder = await mkdtemp(join(tmpdir(), 'clipyard-api-'));
+  lifecycle.add('storage', () => rm(folder, { recursive: true }));
+  const store = await openBlobStore(pathToFileURL(folder).href);
+  const logger = createLogger({ name: 'api', destination: { write: () => {} } });
+  const server = buildServer({ control, checkModel, store, logger, newRequestId: () => newId('req') });
+  const undocumented = disagreements(server);
+  lifecycle.add('API', () => server.close());
+  const url = await listen(server, { host: '127.0.0.1', port: 0 });
+
+  const send: TestServer['send'] = (method, path, body, headers = {}) =>
+    fetch(url + path, {
+      method,
+      headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  return {
+    url,
+    control,
+    database,
+    bus,
+    store,
+    undocumented,
+    send,
+    async submit(changes = {}) {
+      const response = await send('POST', '/v1/jobs', { ...SPEC, ...changes });
+      if (response.status !== 201) throw new Error(await response.text());
+      return (await response.json()) as Job;
+    },
+    close: () => lifecycle.close(),
+  };
+}
+
+const SPEC = {
+  version: 1,
+  name: 'a',
+  model: { preset: 'clip-tiny' },
+  data: { train: { type: 'shapes' } },
+  batch: { global: 8 },
+  duration: { steps: 2 },
+};
