@@ -128,7 +128,7 @@ export class Client {
 
   /** Submits a new job from a checkpoint of this one; a repeat with the same key gives the first. */
   fork(jobId: string, fork: ForkInput = {}, options: Call & { idempotencyKey?: string } = {}): Promise<Job> {
-    const { idempotencyKey = randomUUID(), ...call } = options;
+    const { idempotencyKey = newIdempotencyKey(), ...call } = options;
     return this.#reader.create(jobSchema, `${this.#job(jobId)}/fork`, fork, { idempotencyKey, ...call });
   }
 
