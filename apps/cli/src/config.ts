@@ -10,6 +10,7 @@ const environmentSchema = z.object({
   CLIPYARD_SLOTS: z.coerce.number().int().min(1).max(64).default(2),
   CLIPYARD_THREADS: z.coerce.number().int().min(1).max(1024).optional(),
   CLIPYARD_DATA_DIR: z.string().min(1).optional(),
+  CLIPYARD_DATA_S3: z.string().default(''),
   CLIPYARD_ENGINES_DIR: z.string().min(1).optional(),
   DATABASE_URL: z.string().min(1).optional(),
   REDIS_URL: z.string().min(1).optional(),
@@ -37,6 +38,8 @@ export interface Config {
     readonly slots: number;
     readonly threads: number | undefined;
     readonly dataDir: string;
+    /** Places in S3 that data may lie in as well. */
+    readonly dataS3: string;
     readonly storageUrl: string;
     readonly databaseUrl: string | undefined;
     readonly redisUrl: string | undefined;
@@ -70,6 +73,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
       slots: values.CLIPYARD_SLOTS,
       threads: values.CLIPYARD_THREADS,
       dataDir: resolve(values.CLIPYARD_DATA_DIR ?? join(home, 'data')),
+      dataS3: values.CLIPYARD_DATA_S3,
       storageUrl: values.STORAGE_URL ?? pathToFileURL(join(home, 'storage')).href,
       databaseUrl: values.DATABASE_URL,
       redisUrl: values.REDIS_URL,

@@ -16,7 +16,7 @@ export interface AgentOptions {
   /** What the worker adds to an assignment. */
   readonly place: Pick<
     RankStart,
-    'storageUrl' | 'dataDir' | 'cacheDir' | 'enginesDir' | 'listenHost' | 'advertiseHost' | 'threads'
+    'storageUrl' | 'dataDir' | 'dataS3' | 'cacheDir' | 'enginesDir' | 'listenHost' | 'advertiseHost' | 'threads'
   >;
 }
 

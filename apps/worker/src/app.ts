@@ -21,8 +21,18 @@ const START_LIMIT_MS = 60_000;
 /** Starts the agent of this host; what it opens it adds to `lifecycle`, whose `close` drains. */
 export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, config: Config): Promise<Agent> {
   const { logger, lifecycle } = deps;
-  const { databaseUrl, redisUrl, storageUrl, dataDir, cacheDir, enginesDir, listenHost, advertiseHost, threads } =
-    config;
+  const {
+    databaseUrl,
+    redisUrl,
+    storageUrl,
+    dataDir,
+    dataS3,
+    cacheDir,
+    enginesDir,
+    listenHost,
+    advertiseHost,
+    threads,
+  } = config;
   let agent: Agent | undefined;
   if (config.healthPort !== undefined) {
     const address = { host: listenHost, port: config.healthPort };
@@ -60,7 +70,7 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
       saveGraceMs: SAVE_GRACE_MS,
       killGraceMs: KILL_GRACE_MS,
     },
-    place: { storageUrl, dataDir, cacheDir, enginesDir, listenHost, advertiseHost, threads },
+    place: { storageUrl, dataDir, dataS3, cacheDir, enginesDir, listenHost, advertiseHost, threads },
   };
   const control = createNodeControl({ database, bus });
   agent = await patiently('registration', () => Agent.start({ control, logger }, options));

@@ -2,6 +2,7 @@ import { availableParallelism, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ClipyardError, fieldProblems } from '@clipyard/contracts';
+import { s3Roots } from '@clipyard/storage';
 import { z } from 'zod';
 
 const url = (...protocols: string[]) =>
@@ -19,6 +20,7 @@ const environmentSchema = z.object({
   CLIPYARD_DATA_DIR: path
     .optional()
     .describe('What relative data URLs are resolved against; default: `data` below CLIPYARD_HOME'),
+  CLIPYARD_DATA_S3: z.string().optional().describe('Places in S3 that run specs may read data from, parted by commas'),
   CLIPYARD_NODE_NAME: z
     .string()
     .min(1)
@@ -58,6 +60,7 @@ export interface Config {
   readonly redisUrl: string | undefined;
   readonly storageUrl: string;
   readonly dataDir: string;
+  readonly dataS3: string;
   readonly cacheDir: string;
   readonly enginesDir: string;
   readonly nodeName: string;
@@ -92,6 +95,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     throw new ClipyardError('config_invalid', fields.map((f) => `${f.path}: ${f.message}`).join('; '), { fields });
   }
   const values = parsed.data;
+  const dataS3 = values.CLIPYARD_DATA_S3 ?? '';
+  s3Roots(dataS3, 'CLIPYARD_DATA_S3');
   const home = resolve(values.CLIPYARD_HOME ?? DEFAULT_HOME);
   const slots = values.CLIPYARD_SLOTS;
   const listenHost = values.CLIPYARD_LISTEN_HOST;
@@ -100,6 +105,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     redisUrl: values.REDIS_URL,
     storageUrl: values.STORAGE_URL ?? pathToFileURL(join(home, 'storage')).href,
     dataDir: resolve(values.CLIPYARD_DATA_DIR ?? join(home, 'data')),
+    dataS3,
     cacheDir: join(home, 'cache'),
     enginesDir: resolve(values.CLIPYARD_ENGINES_DIR ?? join(home, 'engines')),
     nodeName: values.CLIPYARD_NODE_NAME ?? hostname(),

@@ -2,7 +2,7 @@ import { createGroup, type LinkGroup } from '@clipyard/collectives';
 import { type CheckpointRecord, ClipyardError, type LogLevel, type RankStart } from '@clipyard/contracts';
 import { type OnCompile, openEngine } from '@clipyard/engine';
 import { type Deferred, deferred, Lifecycle } from '@clipyard/runtime';
-import { openBlobStore } from '@clipyard/storage';
+import { openBlobStore, s3Roots } from '@clipyard/storage';
 import { evaluateRun, train } from '@clipyard/trainer';
 import { connectRanks, TcpListener } from '@clipyard/transport';
 import { nextMessage, type RankChannel } from './rank-channel.js';
@@ -69,7 +69,8 @@ async function attend(
   const place = { threads, slot, onCompile, ...(enginesDir === undefined ? {} : { enginesDir }) };
   const engine = lifecycle.use('engine', await openEngine({ engine: spec.resources.engine, ...place }));
   const recordCheckpoint = checkpointRecorder(channel);
-  const deps = { engine, group, store, log, recordCheckpoint, report: channel.send.bind(channel) };
+  const dataRoots = s3Roots(start.dataS3 ?? '', 'CLIPYARD_DATA_S3');
+  const deps = { engine, group, store, dataRoots, log, recordCheckpoint, report: channel.send.bind(channel) };
   if (spec.type === 'evaluate') {
     await evaluateRun(deps, start, signal);
     return true;

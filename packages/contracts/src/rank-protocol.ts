@@ -52,6 +52,8 @@ export interface RankStart {
   readonly storageUrl: string;
   /** Directory that relative data URLs are resolved against. */
   readonly dataDir: string;
+  /** Places in S3 that data may lie in as well, as `CLIPYARD_DATA_S3` lists them. */
+  readonly dataS3?: string;
   /** Directory for indexes and other files that can be made again. */
   readonly cacheDir: string;
   /** Interface to listen on for other ranks, and the name they reach it by. */

@@ -172,7 +172,7 @@ export interface ExpectedAttempt extends Fence {
 /** What is known of a rank when it is to be launched; the worker adds directories, host and threads. */
 export type RankAssignment = Omit<
   RankStart,
-  'storageUrl' | 'dataDir' | 'cacheDir' | 'listenHost' | 'advertiseHost' | 'threads'
+  'storageUrl' | 'dataDir' | 'dataS3' | 'cacheDir' | 'listenHost' | 'advertiseHost' | 'threads'
 >;
 
 export interface LogEntry {

@@ -1,11 +1,9 @@
 import assert from 'node:assert';
-import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { Readable } from 'node:stream';
 import { type Cancellable, ClipyardError, fieldError } from '@clipyard/contracts';
 import { CsvError, parse } from 'csv-parse';
 import { captionOf } from './caption.js';
-import { isInside } from './data-path.js';
+import { type DataFile, type DataFiles, pieces } from './data-files.js';
 import type { CaptionOptions, ClassSet, Dataset, ReadOptions, Sample } from './dataset.js';
 import { undecodable } from './image/decode.js';
 import { PictureSource, type PictureSourceOptions } from './image/picture-source.js';
@@ -17,7 +15,9 @@ const MAX_ROW_CHARS = 1 << 20;
 const MAX_IMAGE_BYTES = 256 << 20;
 
 export interface CsvOptions extends PictureSourceOptions {
-  readonly tables: readonly { readonly url: string; readonly path: string; readonly field: string }[];
+  /** Owned by the data set from here on. */
+  readonly files: DataFiles;
+  readonly tables: readonly DataFile[];
   readonly separator: string;
   readonly imageColumn: string;
   readonly captionColumn: string;
@@ -25,8 +25,6 @@ export interface CsvOptions extends PictureSourceOptions {
   readonly classes?: readonly string[];
   /** Where the fields of the run spec above lie, such as `data.train`. */
   readonly field: string;
-  /** Pictures outside of it are not read. */
-  readonly dataDir: string;
 }
 
 interface Row {
@@ -71,7 +69,7 @@ export class CsvDataset implements Dataset {
     const row = this.#row(index);
     const name = this.#name(row);
     const caption = captionOf(row.caption, name);
-    const pixels = await this.#pictures.read(index, name, () => this.#bytes(row, name), options);
+    const pixels = await this.#pictures.read(index, name, () => this.#bytes(row, name, options), options);
     const label = options.label === true ? this.#labels.parse(row.label, name) : undefined;
     return { pixels, caption, ...(label === undefined ? {} : { label }) };
   }
@@ -83,7 +81,9 @@ export class CsvDataset implements Dataset {
     }
   }
 
-  async close(): Promise<void> {}
+  close(): Promise<void> {
+    return this.#options.files.close();
+  }
 
   #row(index: number): Row {
     assert(Number.isSafeInteger(index) && index >= 0 && index < this.size, 'the index lies in [0, size)');
@@ -95,30 +95,23 @@ export class CsvDataset implements Dataset {
   }
 
   /** The picture's file; one that is missing or out of bounds is a bad sample, not the end of the run. */
-  async #bytes(row: Row, name: string): Promise<Buffer> {
-    const path = resolve(dirname(this.#options.tables[row.table]!.path), row.image);
-    if (row.image.includes('\0') || !isInside(this.#options.dataDir, path)) {
-      throw undecodable(name, 'its path leads out of the data directory');
-    }
-    try {
-      const info = await stat(path);
-      if (!info.isFile() || info.size > MAX_IMAGE_BYTES)
-        throw undecodable(name, `it is no file of at most ${MAX_IMAGE_BYTES} bytes`);
-      return await readFile(path);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES')
-        throw undecodable(name, `there is no readable file (${code})`, error);
-      throw error;
-    }
+  async #bytes(row: Row, name: string, options: Cancellable): Promise<Buffer> {
+    const { files, tables } = this.#options;
+    const place = files.beside(tables[row.table]!.place, row.image);
+    if (place === undefined)
+      throw undecodable(name, 'its path leads out of the data directory and of what may be read in S3');
+    const found = await files.readWhole(place, MAX_IMAGE_BYTES, options);
+    if ('content' in found) return found.content;
+    throw undecodable(name, found.problem, found.cause);
   }
 }
 
 async function* readTable(options: CsvOptions, table: number, signal: AbortSignal | undefined): AsyncIterable<Row> {
   const { separator, imageColumn, captionColumn, labelColumn, field } = options;
-  const { url, path, field: urlField } = options.tables[table]!;
+  const file = options.tables[table]!;
+  const { url, field: urlField } = file;
   let columns: { image: number; caption: number; label: number } | undefined;
-  const parser = createReadStream(path, { signal }).pipe(
+  const parser = Readable.from(pieces(options.files, file, { signal }), { objectMode: false }).pipe(
     parse({
       delimiter: separator,
       bom: true,

@@ -32,11 +32,13 @@ export function isInside(directory: string, path: string): boolean {
   return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
 }
 
-/** The error of a data file that is not there. */
-export const missingFile = (path: string, url: string, dataDir: string) =>
+/** The error of a data file that is not in `place`, the data directory or a place in S3. */
+export const missingFile = (path: string, url: string, place: string) =>
   fieldError('data_not_found', {
     path,
-    message: `there is no file \`${url}\` in ${dataDir}`,
+    message: `there is no file \`${url}\` in ${place}`,
     value: url,
-    remedy: 'Put it there, correct the name, or set CLIPYARD_DATA_DIR on the worker to the directory that holds it.',
+    remedy: place.startsWith('s3://')
+      ? 'Put it there, or correct the name.'
+      : 'Put it there, correct the name, or set CLIPYARD_DATA_DIR on the worker to the directory that holds it.',
   });

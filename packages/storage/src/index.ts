@@ -1,3 +1,3 @@
 export { DirectoryStore, type DirectoryStoreOptions } from './directory-store.js';
 export { type OpenBlobStoreOptions, openBlobStore } from './open-blob-store.js';
-export { parseS3Url, type S3Place } from './s3-url.js';
+export { type S3Root, s3Roots } from './s3-roots.js';

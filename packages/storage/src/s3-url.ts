@@ -18,7 +18,9 @@ const OPTIONS: readonly string[] = ['endpoint', 'region', 'forcePathStyle'];
  * may be a secret.
  */
 export function parseS3Url(url: string, field: string): S3Place {
-  const parsed = new URL(url);
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed?.protocol !== 's3:')
+    throw invalid(field, undefined, 'holds a URL that does not begin with `s3://`', URL_REMEDY);
   // Said without the URL: here people put keys.
   if (parsed.username !== '' || parsed.password !== '')
     throw invalid(field, undefined, 'holds a user or password', CREDENTIALS_REMEDY);

@@ -18,7 +18,7 @@ import type { TokenizerSource } from './tokenizer/open-tokenizer.js';
 import { runTokenizer } from './tokenizer/run-tokenizer.js';
 import type { TrainDeps } from './train-deps.js';
 
-export type EvaluateDeps = Pick<TrainDeps, 'engine' | 'group' | 'store' | 'report' | 'log'>;
+export type EvaluateDeps = Pick<TrainDeps, 'engine' | 'group' | 'store' | 'dataRoots' | 'report' | 'log'>;
 
 /**
  * The whole life of one rank of a job of type `evaluate`: reads the weights that `model.init` names, measures them with
@@ -43,7 +43,7 @@ export async function evaluateRun(deps: EvaluateDeps, start: RankStart, signal: 
 }
 
 async function evaluateSource(
-  { engine, group, store, report, log }: EvaluateDeps,
+  { engine, group, store, dataRoots = [], report, log }: EvaluateDeps,
   start: RankStart,
   source: WeightSource,
   signal: AbortSignal,
@@ -59,7 +59,17 @@ async function evaluateSource(
     { config, trainData: noCaptions(spec.model.init), dataDir },
     signal,
   );
-  const places = { dataDir, cacheDir, imageSize: config.vision_cfg.image_size, seed: spec.seed, log, signal };
+  const places = {
+    dataDir,
+    dataRoots,
+    cacheDir,
+    indexStore: store,
+    indexFrom: start.rank / start.worldSize,
+    imageSize: config.vision_cfg.image_size,
+    seed: spec.seed,
+    log,
+    signal,
+  };
   const dataset = await openDataset(spec.data.eval!, { ...places, field: 'data.eval' });
   try {
     const evaluator = await Evaluator.create(

@@ -52,10 +52,10 @@ const NEVER = new AbortController().signal;
 
 /** Opens the data and compiles every program of a run. */
 export async function openRun(
-  deps: Pick<TrainDeps, 'engine' | 'group' | 'store' | 'log'>,
+  deps: Pick<TrainDeps, 'engine' | 'group' | 'store' | 'dataRoots' | 'log'>,
   start: RankStart,
 ): Promise<RunParts> {
-  const { engine, group, store, log } = deps;
+  const { engine, group, store, dataRoots = [], log } = deps;
   const { spec } = start;
   const config = configForLoss(checkModel(spec.model), spec.loss);
   const specs = runParameters(spec, config);
@@ -63,7 +63,10 @@ export async function openRun(
   const modelHash = modelHashOf(specs);
   const places = {
     dataDir: start.dataDir,
+    dataRoots,
     cacheDir: start.cacheDir,
+    indexStore: store,
+    indexFrom: start.rank / start.worldSize,
     imageSize: config.vision_cfg.image_size,
     seed: spec.seed,
     log,

@@ -1,4 +1,5 @@
 import type { BlobStore, CheckpointRecord, Group, RankReport } from '@clipyard/contracts';
+import type { DataRoot } from '@clipyard/data';
 import type { Engine } from '@clipyard/engine';
 import type { TrainLog } from './train-log.js';
 
@@ -7,6 +8,8 @@ export interface TrainDeps {
   readonly engine: Engine;
   readonly group: Group;
   readonly store: BlobStore;
+  /** Where data may lie beside the data directory. */
+  readonly dataRoots?: readonly DataRoot[];
   report(report: RankReport): void;
   /** Makes the control plane track the checkpoint; returns those that retention lets go. Rank 0 only. */
   recordCheckpoint(checkpoint: CheckpointRecord): Promise<readonly { step: number; prefix: string }[]>;

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { type Dataset, inspectDataset, loadPackRecipe, openDataset, type PackResult, packRecipe } from '@clipyard/data';
+import { s3Roots } from '@clipyard/storage';
 import type { Context } from '../context.js';
 import { dataSourceOf, nameInSpec } from '../data/data-source.js';
 import { pictureFolderRecipe } from '../data/picture-folder.js';
@@ -113,6 +114,7 @@ async function open(context: Context, urls: readonly string[], options: OpenComm
   );
   return await openDataset(source, {
     dataDir,
+    dataRoots: s3Roots(config.up.dataS3, 'CLIPYARD_DATA_S3'),
     cacheDir: join(config.home, 'cache'),
     imageSize: options.imageSize ?? 64,
     signal,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Cancellable, type DataSource, fieldError, parseRunSpec } from '@clipyard/contracts';
 import { isFile, openDataset } from '@clipyard/data';
+import { s3Roots } from '@clipyard/storage';
 import type { Context } from '../context.js';
 import { readSpecFile } from '../spec-file.js';
 import { dataSourceOf, nameInSpec } from './data-source.js';
@@ -46,6 +47,7 @@ async function* readDataset(
   const { config } = context;
   const dataset = await openDataset(source, {
     dataDir: config.up.dataDir,
+    dataRoots: s3Roots(config.up.dataS3, 'CLIPYARD_DATA_S3'),
     cacheDir: join(config.home, 'cache'),
     // No picture is read.
     imageSize: 1,

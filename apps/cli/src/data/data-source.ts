@@ -4,6 +4,7 @@ import type { Context } from '../context.js';
 
 /** How a run spec names a file: relative to the data directory. A path relative to here that leads there is taken too. */
 export function nameInSpec({ config }: Context, url: string): string {
+  if (url.startsWith('s3://')) return url;
   const name = relative(config.up.dataDir, resolve(url));
   return name === '' || name.startsWith('..') ? url : name;
 }

@@ -30,6 +30,11 @@ export class PictureSource {
     this.#cacheBytes = options.cacheBytes ?? DEFAULT_CACHE_BYTES;
   }
 
+  /** Whether `read` will not call `load`. */
+  keeps(index: number): boolean {
+    return this.#kept.has(index);
+  }
+
   /** The picture [S, S, 3] of sample `index`; `load` gets its file where needed, `name` is for errors. Throws `image_undecodable`. */
   async read(index: number, name: string, load: () => Promise<Uint8Array>, options: ReadOptions): Promise<Uint8Array> {
     const { imageSize: size, augment, augmentSeed } = this.#options;

@@ -4,13 +4,27 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Pack, pack } from 'tar-stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { indexTar } from './tar-index.js';
+import { DataFiles } from '../data-files.js';
+import { type IndexTarOptions, indexTar as indexSource, type TarMember } from './tar-index.js';
 
 let root: string;
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'clipyard-tar-'));
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
+
+/** A small window, so that headers lie across its ends. */
+async function indexTar(path: string, options: IndexTarOptions = {}): Promise<TarMember[]> {
+  const files = new DataFiles({ dataDir: root });
+  const place = { kind: 'file', path } as const;
+  try {
+    const { bytes } = (await files.stat(place))!;
+    const read = (offset: number, length: number) => files.read(place, offset, length);
+    return await indexSource({ name: path, bytes, windowBytes: 100_000, read }, options);
+  } finally {
+    await files.close();
+  }
+}
 
 async function contents(path: string): Promise<Record<string, string>> {
   const tar = await readFile(path);

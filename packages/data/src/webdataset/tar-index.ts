@@ -1,4 +1,3 @@
-import { type FileHandle, open } from 'node:fs/promises';
 import { type Cancellable, type ClipyardError, fieldError } from '@clipyard/contracts';
 import { isZeroBlock, parsePaxRecords, parseTarHeader, TAR_BLOCK, type TarHeader, text } from './tar-header.js';
 
@@ -14,13 +13,22 @@ export interface IndexTarOptions extends Cancellable {
   readonly field?: string;
 }
 
-interface NamedFile {
-  readonly path: string;
+/** A tar that is read in pieces. */
+export interface TarSource {
+  /** For errors. */
+  readonly name: string;
+  readonly bytes: number;
+  /** Bytes to read at once while headers are walked; small members lie within, large ones are jumped over. */
+  readonly windowBytes: number;
+  /** `bytes` bytes at `offset`, or fewer at the end. */
+  read(offset: number, bytes: number, options: Cancellable): Promise<Uint8Array>;
+}
+
+interface NamedTar {
+  readonly name: string;
   readonly field?: string;
 }
 
-/** Bytes read at once while headers are walked; small members lie within, large ones are jumped over. */
-const WINDOW_BYTES = 256 << 10;
 /** Longest name or PAX header that is read, bytes. */
 const MAX_EXTENSION_BYTES = 1 << 20;
 
@@ -28,19 +36,14 @@ const MAX_EXTENSION_BYTES = 1 << 20;
  * The files of a tar, in its order, from the headers alone. Names are only keys: nothing is ever written by them.
  * Throws `data_tar_truncated` naming the shard and the offset where the archive stops or makes no sense.
  */
-export async function indexTar(path: string, options: IndexTarOptions = {}): Promise<TarMember[]> {
-  const file = await open(path, 'r');
-  try {
-    const { size } = await file.stat();
-    return await walk(new Window(file, size), { path, field: options.field }, size, options.signal);
-  } finally {
-    await file.close();
-  }
+export async function indexTar(source: TarSource, options: IndexTarOptions = {}): Promise<TarMember[]> {
+  const tar = { name: source.name, ...(options.field === undefined ? {} : { field: options.field }) };
+  return await walk(new Window(source, options.signal), tar, source.bytes, options.signal);
 }
 
 async function walk(
   window: Window,
-  tar: NamedFile,
+  tar: NamedTar,
   size: number,
   signal: AbortSignal | undefined,
 ): Promise<TarMember[]> {
@@ -85,28 +88,23 @@ function readExtension(header: TarHeader, body: Uint8Array): Map<string, string>
   return parsePaxRecords(body);
 }
 
-/** Reads small pieces of a file at growing offsets with few system calls. */
+/** Reads small pieces of a file at growing offsets with few reads. */
 class Window {
-  readonly #file: FileHandle;
-  readonly #size: number;
-  #buffer = new Uint8Array(0);
+  readonly #source: TarSource;
+  readonly #signal: AbortSignal | undefined;
+  #buffer: Uint8Array = new Uint8Array(0);
   #start = 0;
 
-  constructor(file: FileHandle, size: number) {
-    this.#file = file;
-    this.#size = size;
+  constructor(source: TarSource, signal: AbortSignal | undefined) {
+    this.#source = source;
+    this.#signal = signal;
   }
 
   async read(offset: number, bytes: number): Promise<Uint8Array> {
     if (offset < this.#start || offset + bytes > this.#start + this.#buffer.length) {
-      const buffer = new Uint8Array(Math.min(Math.max(bytes, WINDOW_BYTES), this.#size - offset));
-      let filled = 0;
-      while (filled < buffer.length) {
-        const { bytesRead } = await this.#file.read(buffer, filled, buffer.length - filled, offset + filled);
-        if (bytesRead === 0) break;
-        filled += bytesRead;
-      }
-      this.#buffer = buffer.subarray(0, filled);
+      const wanted = Math.min(Math.max(bytes, this.#source.windowBytes), this.#source.bytes - offset);
+      this.#buffer = new Uint8Array(0);
+      this.#buffer = await this.#source.read(offset, wanted, { signal: this.#signal });
       this.#start = offset;
     }
     const from = offset - this.#start;
@@ -115,11 +113,11 @@ class Window {
 }
 
 /** The error of a shard that cannot be read from `offset` on. */
-export function damaged(tar: NamedFile, offset: number, reason: string): ClipyardError {
+export function damaged(tar: NamedTar, offset: number, reason: string): ClipyardError {
   return fieldError('data_tar_truncated', {
     path: tar.field ?? 'shard',
-    message: `${tar.path} ${reason}, at byte ${offset}`,
-    value: tar.path,
+    message: `${tar.name} ${reason}, at byte ${offset}`,
+    value: tar.name,
     remedy: 'Copy or pack the shard again.',
   });
 }

@@ -1,8 +1,8 @@
 import assert from 'node:assert';
-import { type Cancellable, ClipyardError } from '@clipyard/contracts';
+import { type BlobStore, type Cancellable, ClipyardError } from '@clipyard/contracts';
 import { captionOf, emptyCaption } from '../caption.js';
+import { type DataFile, type DataFiles, nameOf } from '../data-files.js';
 import type { CaptionOptions, ClassSet, Dataset, ReadOptions, Sample } from '../dataset.js';
-import { FilePool } from '../file-pool.js';
 import { undecodable } from '../image/decode.js';
 import { PictureSource, type PictureSourceOptions } from '../image/picture-source.js';
 import { LabelReader } from '../label-reader.js';
@@ -16,26 +16,30 @@ const MAX_IMAGE_BYTES = 256 << 20;
 const MAX_CAPTION_BYTES = 1 << 20;
 /** Largest label file that is read, bytes. */
 const MAX_LABEL_BYTES = 4 << 10;
+/** Bytes between two members that are read along, rather than each by a read of its own. */
+const MAX_GAP_BYTES = 64 << 10;
 /** Shards indexed at once. */
 const INDEX_CONCURRENCY = 4;
 /** Captions read at once. */
 const CAPTION_CONCURRENCY = 32;
 
 export interface WebDatasetOptions extends PictureSourceOptions {
-  /** `field` names the shard's URL in the run spec, for errors. */
-  readonly shards: readonly { readonly url: string; readonly path: string; readonly field: string }[];
+  /** Owned by the data set from here on. */
+  readonly files: DataFiles;
+  readonly shards: readonly DataFile[];
   readonly imageKeys: readonly string[];
   readonly captionKeys: readonly string[];
   readonly captionField: string;
   readonly labelKeys?: readonly string[];
   readonly classes?: readonly string[];
   readonly cacheDir: string;
+  /** Where hosts share indices. */
+  readonly indexStore?: BlobStore;
+  /** The shard that is indexed first, as a share of all, 0 to 1: processes that begin apart find each other's indices. */
+  readonly indexFrom?: number;
 }
 
-interface Shard {
-  readonly url: string;
-  readonly path: string;
-  readonly field: string;
+interface Shard extends DataFile {
   readonly samples: readonly ShardSample[];
   /** Index in the data set of its first sample. */
   readonly start: number;
@@ -50,12 +54,13 @@ export class WebDataset implements Dataset {
   readonly #labels: LabelReader;
   readonly #options: WebDatasetOptions;
   readonly #shards: readonly Shard[];
-  readonly #files = new FilePool();
+  readonly #files: DataFiles;
   readonly #pictures: PictureSource;
 
   private constructor(options: WebDatasetOptions, shards: readonly Shard[]) {
     this.#options = options;
     this.#shards = shards;
+    this.#files = options.files;
     this.#pictures = new PictureSource(options);
     this.imageSize = options.imageSize;
     this.#labels = new LabelReader(options.classes);
@@ -66,13 +71,15 @@ export class WebDataset implements Dataset {
 
   /** Indexes the shards, or loads their indices. Throws `data_tar_truncated`. */
   static async open(options: WebDatasetOptions, { signal }: Cancellable = {}): Promise<WebDataset> {
-    const { shards, cacheDir, imageKeys, captionKeys, labelKeys } = options;
+    const { shards, files, cacheDir, indexStore, indexFrom = 0, imageKeys, captionKeys, labelKeys } = options;
     const samples = new Array<ShardSample[]>(shards.length);
-    const pending = shards.keys();
+    const first = Math.floor(indexFrom * shards.length);
+    const pending = shards.map((_, i) => (first + i) % shards.length).values();
+    const place = { files, cacheDir, signal, ...(indexStore === undefined ? {} : { shared: indexStore }) };
     await Promise.all(
       Array.from({ length: INDEX_CONCURRENCY }, async () => {
         for (const i of pending) {
-          const members = await loadTarIndex(shards[i]!.path, cacheDir, { signal, field: shards[i]!.field });
+          const members = await loadTarIndex(shards[i]!, place);
           samples[i] = groupSamples(members, imageKeys, captionKeys, labelKeys);
         }
       }),
@@ -89,10 +96,13 @@ export class WebDataset implements Dataset {
   async read(index: number, options: ReadOptions = {}): Promise<Sample> {
     options.signal?.throwIfAborted();
     const { shard, sample, name } = this.#find(index);
-    const caption = await this.#caption(shard, sample, name);
-    const pixels = await this.#pictures.read(index, name, () => this.#image(shard, sample, name), options);
-    const label = options.label === true ? await this.#label(shard, sample, name) : undefined;
-    return { pixels, caption, ...(label === undefined ? {} : { label }) };
+    const caption = captionMember(sample, name);
+    const image = this.#pictures.keeps(index) ? undefined : imageMember(sample, name);
+    const [text, picture] = await this.#members(shard, image === undefined ? [caption] : [caption, image], options);
+    const captionText = this.#captionIn(text!, sample, name);
+    const pixels = await this.#pictures.read(index, name, async () => picture!, options);
+    const label = options.label === true ? await this.#label(shard, sample, name, options) : undefined;
+    return { pixels, caption: captionText, ...(label === undefined ? {} : { label }) };
   }
 
   async *captions(options: CaptionOptions = {}): AsyncIterable<string> {
@@ -104,7 +114,8 @@ export class WebDataset implements Dataset {
         indices.map(async (index) => {
           const { shard, sample, name } = this.#find(index);
           try {
-            return await this.#caption(shard, sample, name);
+            const [text] = await this.#members(shard, [captionMember(sample, name)], options);
+            return this.#captionIn(text!, sample, name);
           } catch (error) {
             if (error instanceof ClipyardError && error.code === 'caption_empty') return undefined;
             throw error;
@@ -133,24 +144,15 @@ export class WebDataset implements Dataset {
     return { shard, sample, name: `sample \`${sample.key}\` of ${shard.url}` };
   }
 
-  async #image(shard: Shard, sample: ShardSample, name: string): Promise<Buffer> {
-    if (sample.image === undefined) throw undecodable(name, 'the shard holds no picture of this sample');
-    if (sample.image.bytes > MAX_IMAGE_BYTES) throw undecodable(name, `it has ${sample.image.bytes} bytes`);
-    return this.#bytes(shard, sample.image);
-  }
-
-  async #label(shard: Shard, sample: ShardSample, name: string): Promise<number | undefined> {
+  async #label(shard: Shard, sample: ShardSample, name: string, options: Cancellable): Promise<number | undefined> {
     if (sample.label === undefined) return undefined;
-    const { offset, bytes } = sample.label;
-    const content = await this.#bytes(shard, { ...sample.label, offset, bytes: Math.min(bytes, MAX_LABEL_BYTES) });
-    return this.#labels.parse(content.toString('utf8'), name);
+    const bytes = Math.min(sample.label.bytes, MAX_LABEL_BYTES);
+    const [content] = await this.#members(shard, [{ ...sample.label, bytes }], options);
+    return this.#labels.parse(content!.toString('utf8'), name);
   }
 
-  async #caption(shard: Shard, sample: ShardSample, name: string): Promise<string> {
-    if (sample.caption === undefined) throw emptyCaption(name, 'the shard holds no caption of this sample');
-    if (sample.caption.bytes > MAX_CAPTION_BYTES)
-      throw emptyCaption(name, `its file has ${sample.caption.bytes} bytes`);
-    const content = (await this.#bytes(shard, sample.caption)).toString('utf8');
+  #captionIn(text: Buffer, sample: ShardSample, name: string): string {
+    const content = text.toString('utf8');
     return captionOf(sample.captionKind.endsWith('json') ? this.#field(content, name) : content, name);
   }
 
@@ -166,9 +168,34 @@ export class WebDataset implements Dataset {
     return value;
   }
 
-  async #bytes(shard: Shard, member: TarMember): Promise<Buffer> {
-    const bytes = await this.#files.read(shard.path, member.offset, member.bytes);
-    if (bytes.length < member.bytes) throw damaged(shard, member.offset + bytes.length, 'has become shorter');
-    return bytes;
+  /** The bytes of members, by one read where they lie close to each other, as those of a sample do. */
+  async #members(shard: Shard, members: readonly TarMember[], options: Cancellable): Promise<Buffer[]> {
+    const start = Math.min(...members.map(({ offset }) => offset));
+    const end = Math.max(...members.map(({ offset, bytes }) => offset + bytes));
+    const wanted = members.reduce((sum, { bytes }) => sum + bytes, 0);
+    if (end - start - wanted > MAX_GAP_BYTES)
+      return await Promise.all(members.map(({ offset, bytes }) => this.#bytes(shard, offset, bytes, options)));
+    const span = await this.#bytes(shard, start, end - start, options);
+    return members.map(({ offset, bytes }) => span.subarray(offset - start, offset - start + bytes));
   }
+
+  async #bytes(shard: Shard, offset: number, bytes: number, { signal }: Cancellable): Promise<Buffer> {
+    const found = await this.#files.read(shard.place, offset, bytes, { signal });
+    const { field } = shard;
+    if (found.length < bytes)
+      throw damaged({ name: nameOf(shard), field }, offset + found.length, 'has become shorter');
+    return found;
+  }
+}
+
+function captionMember({ caption }: ShardSample, name: string): TarMember {
+  if (caption === undefined) throw emptyCaption(name, 'the shard holds no caption of this sample');
+  if (caption.bytes > MAX_CAPTION_BYTES) throw emptyCaption(name, `its file has ${caption.bytes} bytes`);
+  return caption;
+}
+
+function imageMember({ image }: ShardSample, name: string): TarMember {
+  if (image === undefined) throw undecodable(name, 'the shard holds no picture of this sample');
+  if (image.bytes > MAX_IMAGE_BYTES) throw undecodable(name, `it has ${image.bytes} bytes`);
+  return image;
 }
