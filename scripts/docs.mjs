@@ -134,13 +134,14 @@ function errorsPage() {
 
 /** The table of routes below `## Routes`, in a page that is written by hand otherwise. */
 function withRoutes(text) {
-  const rows = Object.values(OPERATIONS).map(({ method, path, does, query }) => {
+  const rows = Object.values(OPERATIONS).map(({ method, path, scope, allProjects, does, query }) => {
     const parameters = Object.entries(query?.shape ?? {}).map(([name, { description }]) =>
       description === undefined ? `\`${name}\`` : `\`${name}\` (${description})`,
     );
-    return `| \`${method} ${path}\` | ${[does, ...(parameters.length > 0 ? [parameters.join(', ')] : [])].join('; ')} |`;
+    const needs = scope === 'none' ? 'no token' : `\`${scope}\`${allProjects === true ? ', all projects' : ''}`;
+    return `| \`${method} ${path}\` | ${needs} | ${[does, ...(parameters.length > 0 ? [parameters.join(', ')] : [])].join('; ')} |`;
   });
-  const table = ['| route | does; query parameters |', '|---|---|', ...rows].join('\n');
+  const table = ['| route | scope | does; query parameters |', '|---|---|---|', ...rows].join('\n');
   return text.replace(/(?<=## Routes\n\n)(?:\|.*\n)+/, `${table}\n`);
 }
 

@@ -1,10 +1,12 @@
 import { fileURLToPath } from 'node:url';
-import { createControlPlane, createScheduler } from '@clipyard/control';
+import { fieldError } from '@clipyard/contracts';
+import { createAuthenticator, createControlPlane, createScheduler } from '@clipyard/control';
 import { migrate, openDatabase } from '@clipyard/db';
 import { checkModel } from '@clipyard/model';
 import { MessageBus } from '@clipyard/queue';
 import { type Lifecycle, type Logger, newId } from '@clipyard/runtime';
 import { openBlobStore } from '@clipyard/storage';
+import { Admission } from './admission.js';
 import type { Config } from './config.js';
 import { buildServer, listen } from './server.js';
 
@@ -30,15 +32,41 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
   );
   const control = createControlPlane({ database, bus }, storageUrl === undefined ? {} : { storageUrl });
 
+  const authenticator = createAuthenticator(
+    { database },
+    config.bootstrapToken === undefined ? {} : { bootstrapToken: config.bootstrapToken },
+  );
+  if (config.role !== 'scheduler' && config.requireToken && !(await authenticator.hasAdmin()))
+    throw nobodyMayEnter(config);
+
   const store = storageUrl === undefined ? {} : { store: await openBlobStore(storageUrl) };
   if (config.role !== 'api') {
     const scheduler = lifecycle.use('scheduler', createScheduler({ database, bus, logger, ...store }));
     await scheduler.start();
   }
   const server = buildServer(
-    { control, checkModel, ...store, dashboard: DASHBOARD, logger, newRequestId: () => newId('req') },
+    {
+      control,
+      admission: new Admission({ authenticator }, config),
+      checkModel,
+      ...store,
+      dashboard: DASHBOARD,
+      logger,
+      newRequestId: () => newId('req'),
+    },
     { routes: config.role === 'scheduler' ? 'health' : 'all' },
   );
   lifecycle.add('server', () => server.close());
   return await listen(server, config);
+}
+
+function nobodyMayEnter({ host }: Config): Error {
+  return fieldError('config_invalid', {
+    path: 'HOST',
+    message: 'lets requests in that need a token, and there is no admin token',
+    value: host,
+    remedy:
+      'Make one with `clipyard token create --database --name me --scopes admin --all-projects`, or set ' +
+      'CLIPYARD_BOOTSTRAP_TOKEN (_FILE) to the output of `openssl rand -hex 32`, or HOST to 127.0.0.1.',
+  });
 }

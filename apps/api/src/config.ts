@@ -1,13 +1,34 @@
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { ClipyardError, fieldProblems } from '@clipyard/contracts';
+import { ClipyardError, fieldError, fieldProblems } from '@clipyard/contracts';
 import { z } from 'zod';
+import { isLoopback } from './admission.js';
 
 const url = (...protocols: string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
     error: `must be a URL that begins with ${protocols.join(' or ')}//`,
   });
+
+/** `openssl rand -hex 32` makes one. */
+const secret = z.string().regex(/^[\w.~-]{32,256}$/, 'must be 32 to 256 letters, digits or . _ ~ -');
+
+const origins = z
+  .string()
+  .default('')
+  .transform((text) =>
+    text
+      .split(',')
+      .map((origin) => origin.trim())
+      .filter((origin) => origin !== ''),
+  )
+  .refine((list) => list.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin), {
+    error: 'must be origins such as https://example.org, with commas between',
+  });
+
+/** What must not be repeated in logs: it is a secret, or holds one. */
+const SECRET = /^((DATABASE|REDIS)_URL|CLIPYARD_BOOTSTRAP_TOKEN)$/;
 
 /** The environment of the API process; what is not listed here is not read. */
 const environmentSchema = z.object({
@@ -17,6 +38,13 @@ const environmentSchema = z.object({
   CLIPYARD_HOME: z.string().min(1).optional().describe('Where a server of this machine keeps its files'),
   HOST: z.string().min(1).default('127.0.0.1').describe('Interface to listen on'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(7070).describe('Port to listen on; 0: any free one'),
+  CLIPYARD_AUTH: z
+    .enum(['loopback', 'token'])
+    .default('loopback')
+    .describe('`loopback`: no token is needed while HOST is loopback; `token`: always'),
+  CLIPYARD_BOOTSTRAP_TOKEN: secret.optional().describe("An admin's token of all projects, for the first start"),
+  CLIPYARD_BOOTSTRAP_TOKEN_FILE: z.string().min(1).optional().describe('File with it, such as a mounted secret'),
+  CLIPYARD_CORS_ORIGINS: origins.describe('Origins of other sites whose pages may ask, with commas between'),
   CLIPYARD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least level that is logged'),
 });
 
@@ -34,6 +62,11 @@ export interface Config {
   readonly redisUrl: string | undefined;
   /** Root of the blob store: for the URLs of checkpoints, and to send their files. */
   readonly storageUrl: string | undefined;
+  /** Whether every request needs a token; else those that reach a loopback address do not. */
+  readonly requireToken: boolean;
+  /** An admin's token that is not in the database. */
+  readonly bootstrapToken: string | undefined;
+  readonly corsOrigins: readonly string[];
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -50,12 +83,12 @@ export function loadConfig(
   if (!parsed.success) {
     const fields = fieldProblems(parsed.error, given, 'Correct this environment variable.').map((field) => ({
       ...field,
-      // A database URL holds a password: it is not repeated in logs.
-      ...(/^(DATABASE|REDIS)_URL$/.test(field.path) ? { value: undefined } : {}),
+      ...(SECRET.test(field.path) ? { value: undefined } : {}),
       ...(given[field.path] === undefined ? { remedy: `Set ${field.path}; \`npm start\` does it by itself.` } : {}),
     }));
     throw new ClipyardError('config_invalid', fields.map((f) => `${f.path}: ${f.message}`).join('; '), { fields });
   }
+  const { CLIPYARD_AUTH, CLIPYARD_BOOTSTRAP_TOKEN, CLIPYARD_BOOTSTRAP_TOKEN_FILE, CLIPYARD_CORS_ORIGINS } = parsed.data;
   const { HOST, PORT, DATABASE_URL, REDIS_URL, STORAGE_URL, CLIPYARD_HOME, CLIPYARD_LOG_LEVEL } = parsed.data;
   return Object.freeze({
     role,
@@ -66,8 +99,26 @@ export function loadConfig(
     redisUrl: REDIS_URL,
     storageUrl:
       STORAGE_URL ?? (CLIPYARD_HOME === undefined ? undefined : pathToFileURL(resolve(CLIPYARD_HOME, 'storage')).href),
+    requireToken: CLIPYARD_AUTH === 'token' || !isLoopback(HOST),
+    bootstrapToken: CLIPYARD_BOOTSTRAP_TOKEN ?? readSecret(CLIPYARD_BOOTSTRAP_TOKEN_FILE),
+    corsOrigins: Object.freeze(CLIPYARD_CORS_ORIGINS),
     logLevel: CLIPYARD_LOG_LEVEL,
   });
+}
+
+function readSecret(file: string | undefined): string | undefined {
+  if (file === undefined) return undefined;
+  const refused = (message: string, remedy: string) =>
+    fieldError('config_invalid', { path: 'CLIPYARD_BOOTSTRAP_TOKEN_FILE', message, value: file, remedy });
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw refused(`cannot be read: ${(error as NodeJS.ErrnoException).code}`, 'Correct the path, or its permissions.');
+  }
+  const parsed = secret.safeParse(text);
+  if (!parsed.success) throw refused('holds no token', 'Write one into it: openssl rand -hex 32.');
+  return parsed.data;
 }
 
 function parseArguments(argv: readonly string[]): { role: Role; migrate: boolean } {

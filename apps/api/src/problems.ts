@@ -51,9 +51,15 @@ export function badUrl(path: string): ClipyardError {
 
 export function sendProblem(reply: FastifyReply, request: FastifyRequest, error: ClipyardError): FastifyReply {
   if (error.retryable && error.status === 503) reply.header('retry-after', '1');
+  if (error.status === 401) reply.header('www-authenticate', challenge(error));
   // Framework errors come before any hook.
   reply.header('x-request-id', request.id);
   return reply.code(error.status).type('application/problem+json').send(toProblem(error, request.id));
+}
+
+/** As RFC 6750 has it. */
+function challenge({ code }: ClipyardError): string {
+  return `Bearer realm="clipyard"${code === 'token_invalid' ? ', error="invalid_token"' : ''}`;
 }
 
 function notFound(method: string, url: string): ClipyardError {

@@ -19,10 +19,13 @@ function parse<S extends z.ZodType>(schema: S, input: unknown, root: 'query' | '
   const hint = root === 'query' ? 'Correct this query parameter.' : 'Correct this value.';
   throw invalid(
     fieldProblems(parsed.error, input, hint).map((field) =>
-      field.path === '(root)' ? { ...field, path: root } : field,
+      field.path === '(root)' ? { ...field, path: root } : withoutSecret(field),
     ),
   );
 }
+
+const withoutSecret = (field: FieldProblem): FieldProblem =>
+  field.path === 'token' ? { ...field, value: undefined } : field;
 
 const invalid = (fields: readonly FieldProblem[]): ClipyardError =>
   new ClipyardError('request_invalid', fields.map((f) => `${f.path}: ${f.message}`).join('; '), { fields });

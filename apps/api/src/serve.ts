@@ -1,9 +1,24 @@
-import type { Operation, PathParameters, QueryOf } from '@clipyard/contracts';
+import { OPERATIONS, type Operation, type OperationId, type PathParameters, type QueryOf } from '@clipyard/contracts';
+import type { Behalf, ControlPlane } from '@clipyard/control';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify';
 import { z } from 'zod';
+import type { Admission } from './admission.js';
 import { parseQuery } from './request-input.js';
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    readonly admission: Admission;
+    /** Of whoever is on this machine. */
+    readonly control: ControlPlane;
+  }
+  interface FastifyRequest {
+    behalf: Behalf | null;
+  }
+}
+
 export interface Call<O extends Operation> {
+  /** On behalf of the caller: what it does not show, the caller does not see. */
+  readonly control: ControlPlane;
   readonly params: PathParameters<O['path']>;
   readonly query: QueryOf<O>;
   /** As parsed from JSON, not yet checked. */
@@ -14,7 +29,14 @@ export interface Call<O extends Operation> {
 
 const noQuery = z.object({});
 
-/** Serves an operation of the contracts: its method and path, its query checked by its schema. */
+const IDS = new Map<Operation, OperationId>(
+  Object.entries(OPERATIONS).map(([id, operation]) => [operation, id as OperationId]),
+);
+
+/**
+ * Serves an operation of the contracts: its method and path, for callers that have its scope, its query checked by its
+ * schema, and every change on record.
+ */
 export function serve<const O extends Operation>(
   server: FastifyInstance,
   operation: O,
@@ -25,14 +47,27 @@ export function serve<const O extends Operation>(
     ...options,
     method: operation.method,
     url: operation.path,
-    handler: async (request, reply) =>
-      handle({
+    onRequest: async (request) => {
+      request.behalf = await server.admission.admit(request, operation);
+    },
+    handler: async (request, reply) => {
+      const behalf = request.behalf!;
+      const control = server.control.as(behalf);
+      const answer = await handle({
+        control,
         params: request.params as Call<O>['params'],
         query: parseQuery(operation.query ?? noQuery, request) as Call<O>['query'],
         body: request.body,
         request,
         reply,
-      }),
+      });
+      const changes = operation.method !== 'GET' && operation.scope !== 'none';
+      if (changes && !behalf.settled) {
+        const { id = null } = request.params as { id?: string };
+        await control.access.recordChange(IDS.get(operation)!, id);
+      }
+      return answer;
+    },
   });
 }
 

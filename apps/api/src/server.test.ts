@@ -23,6 +23,7 @@ import { openBlobStore } from '@clipyard/storage';
 import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildServer, listen } from './server.js';
+import { localAdmission, withCalls } from './test-admission.js';
 import { disagreements } from './test-contract.js';
 
 const HEARTBEAT_MS = 100;
@@ -37,7 +38,14 @@ let undocumented: readonly string[];
 
 function build(plane = control): FastifyInstance {
   const logger = createLogger({ name: 'api', destination: { write: (line) => logged.push(line) } });
-  const deps = { control: plane, checkModel, store, logger, newRequestId: () => newId('req') };
+  const deps = {
+    control: plane,
+    admission: localAdmission,
+    checkModel,
+    store,
+    logger,
+    newRequestId: () => newId('req'),
+  };
   return buildServer(deps, { heartbeatMs: HEARTBEAT_MS });
 }
 
@@ -342,7 +350,8 @@ describe('what is not valid is a problem document', () => {
 
   it('the secrets and the inside of an unexpected error stay in the log', async () => {
     const broken = buildServer({
-      control: { ...control, getJob: () => Promise.reject(new Error('the password is hunter2')) },
+      control: withCalls(control, { getJob: () => Promise.reject(new Error('the password is hunter2')) }),
+      admission: localAdmission,
       checkModel,
       logger: createLogger({ name: 'api', destination: { write: (line) => logged.push(line) } }),
       newRequestId: () => 'req-broken',
@@ -473,7 +482,7 @@ describe('the server', () => {
     const held = new Promise<void>((resolve) => {
       answer = resolve;
     });
-    const draining = build({ ...control, listNodes: () => held.then(() => []) });
+    const draining = build(withCalls(control, { listNodes: () => held.then(() => []) }));
     const at = await listen(draining, { host: '127.0.0.1', port: 0 });
     const response = fetch(`${at}/v1/nodes`);
     await once(draining.server, 'request');

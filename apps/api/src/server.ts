@@ -1,10 +1,12 @@
 import { type BlobStore, fieldError, LIMITS, type RunSpec } from '@clipyard/contracts';
 import type { ControlPlane } from '@clipyard/control';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Admission } from './admission.js';
 import { closeConnectionsOnDrain } from './connections.js';
 import { serveDashboard } from './dashboard.js';
 import { badUrl, installProblems, sendProblem } from './problems.js';
 import { refuseNul } from './request-input.js';
+import { accessRoutes } from './routes/access.js';
 import { checkpointRoutes } from './routes/checkpoints.js';
 import { descriptionRoutes } from './routes/description.js';
 import { eventRoutes } from './routes/events.js';
@@ -16,6 +18,8 @@ import { sweepRoutes } from './routes/sweeps.js';
 
 export interface ServerDeps {
   readonly control: ControlPlane;
+  /** Who may come in. */
+  readonly admission: Admission;
   readonly checkModel: (model: RunSpec['model']) => void;
   /** Where checkpoints lie; undefined: their files cannot be had here. */
   readonly store?: BlobStore;
@@ -47,6 +51,9 @@ export function buildServer(deps: ServerDeps, options: ServerOptions = {}): Fast
       sendProblem(reply as FastifyReply, request as FastifyRequest, badUrl(request.url));
     },
   });
+  server.decorate('admission', deps.admission);
+  server.decorate('control', deps.control);
+  server.decorateRequest('behalf', null);
   server.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
     refuseNul(request);
@@ -61,19 +68,16 @@ export function buildServer(deps: ServerDeps, options: ServerOptions = {}): Fast
   if (dashboard !== undefined && page === undefined && options.routes !== 'health')
     server.log.warn({ directory: dashboard }, 'the dashboard is not built, so it is not served');
   installProblems(server, page);
-  healthRoutes(server, { control: deps.control, draining: draining.signal });
+  healthRoutes(server, { draining: draining.signal });
   if (options.routes !== 'health') {
     jobRoutes(server, deps);
-    checkpointRoutes(server, { control: deps.control, store: deps.store });
-    nodeRoutes(server, deps);
+    checkpointRoutes(server, { store: deps.store });
+    nodeRoutes(server);
     sweepRoutes(server, deps);
+    accessRoutes(server);
     descriptionRoutes(server);
-    prometheusRoutes(server, deps);
-    eventRoutes(
-      server,
-      { control: deps.control, draining: draining.signal },
-      { heartbeatMs: options.heartbeatMs ?? 15_000 },
-    );
+    prometheusRoutes(server);
+    eventRoutes(server, { draining: draining.signal }, { heartbeatMs: options.heartbeatMs ?? 15_000 });
   }
   return server;
 }

@@ -10,6 +10,7 @@ import { MessageBus } from '@clipyard/queue';
 import { createLogger, Lifecycle, newId } from '@clipyard/runtime';
 import { openBlobStore } from '@clipyard/storage';
 import { buildServer, listen } from './server.js';
+import { localAdmission } from './test-admission.js';
 import { disagreements } from './test-contract.js';
 
 /** For tests: the API on a database, a queue and a store of its own, listening. */
@@ -36,7 +37,14 @@ export async function startTestServer(): Promise<TestServer> {
   lifecycle.add('storage', () => rm(folder, { recursive: true }));
   const store = await openBlobStore(pathToFileURL(folder).href);
   const logger = createLogger({ name: 'api', destination: { write: () => {} } });
-  const server = buildServer({ control, checkModel, store, logger, newRequestId: () => newId('req') });
+  const server = buildServer({
+    control,
+    admission: localAdmission,
+    checkModel,
+    store,
+    logger,
+    newRequestId: () => newId('req'),
+  });
   const undocumented = disagreements(server);
   lifecycle.add('API', () => server.close());
   const url = await listen(server, { host: '127.0.0.1', port: 0 });

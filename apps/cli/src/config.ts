@@ -6,6 +6,7 @@ import { z } from 'zod';
 /** The environment of the command; what is not listed here is not read. */
 const environmentSchema = z.object({
   CLIPYARD_URL: z.url({ protocol: /^https?$/, error: 'must be a URL that begins with http:// or https://' }).optional(),
+  CLIPYARD_TOKEN: z.string().min(1).optional(),
   CLIPYARD_HOME: z.string().min(1).optional(),
   CLIPYARD_SLOTS: z.coerce.number().int().min(1).max(64).default(2),
   CLIPYARD_THREADS: z.coerce.number().int().min(1).max(1024).optional(),
@@ -31,6 +32,8 @@ export interface Config {
   readonly environment: NodeJS.ProcessEnv;
   /** The server to talk to, when the environment names one. */
   readonly url: string | undefined;
+  /** What it lets us in with. */
+  readonly token: string | undefined;
   /** Where Python packages come from, for `clipyard engines build`; unset: PyPI. */
   readonly packageIndexUrl: string | undefined;
   /** What `clipyard up` starts, and with what. */
@@ -68,6 +71,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     enginesDir: resolve(values.CLIPYARD_ENGINES_DIR ?? join(home, 'engines')),
     environment: env,
     url: values.CLIPYARD_URL,
+    token: values.CLIPYARD_TOKEN,
     packageIndexUrl: values.PIP_INDEX_URL,
     up: Object.freeze({
       slots: values.CLIPYARD_SLOTS,

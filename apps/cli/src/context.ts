@@ -34,5 +34,5 @@ function checkUrl(value: string): void {
 export async function clientOf({ config }: Context, options: ServerOptions): Promise<Client> {
   if (options.url !== undefined) checkUrl(options.url);
   const url = options.url ?? config.url ?? (await readServerFile(config.home))?.url ?? DEFAULT_URL;
-  return new Client({}, { url });
+  return new Client({}, { url, ...(config.token === undefined ? {} : { token: config.token }) });
 }

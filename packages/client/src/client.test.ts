@@ -37,6 +37,7 @@ const spec = {
 const job: Job = {
   id: 'job-1',
   name: 'a',
+  project: 'default',
   state: 'queued',
   reason: null,
   labels: {},

@@ -39,6 +39,8 @@ import { Transport } from './transport.js';
 export interface ClientOptions {
   /** Root of the server, such as `http://127.0.0.1:7070`. */
   readonly url: string;
+  /** Sent with every request; a server on loopback may need none. */
+  readonly token?: string;
   /** Time for one request, ms; default 30 s. */
   readonly timeoutMs?: number;
   /** Tries in all of a request that may be repeated; default 4. */
@@ -69,10 +71,10 @@ export class Client {
   readonly #streamGiveUpMs: number;
 
   constructor(deps: { fetch?: typeof fetch }, options: ClientOptions) {
-    const { url, timeoutMs = 30_000, attempts = 4, retryDelayMs = 200, streamGiveUpMs = 60_000 } = options;
+    const { url, token, timeoutMs = 30_000, attempts = 4, retryDelayMs = 200, streamGiveUpMs = 60_000 } = options;
     this.#transport = new Transport(
       { fetch: deps.fetch ?? ((...request) => fetch(...request)) },
-      { url, timeoutMs, attempts, retryDelayMs },
+      { url, token, timeoutMs, attempts, retryDelayMs },
     );
     this.#reader = new Reader(this.#transport);
     this.sweeps = new SweepCalls(this.#reader);

@@ -4,6 +4,7 @@ import { backoff, sleep } from '@clipyard/runtime';
 export interface TransportOptions {
   /** Root of the server, such as `http://127.0.0.1:7070`. */
   readonly url: string;
+  readonly token: string | undefined;
   /** Time for one request and its whole answer, ms. */
   readonly timeoutMs: number;
   /** How often a request that may be repeated is tried in all. */
@@ -97,6 +98,7 @@ export class Transport {
         method: options.method ?? 'GET',
         headers: {
           accept: 'application/json',
+          ...(this.#options.token === undefined ? {} : { authorization: `Bearer ${this.#options.token}` }),
           ...(hasBody ? { 'content-type': 'application/json' } : {}),
           ...options.headers,
         },

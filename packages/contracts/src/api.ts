@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { projectSchema } from './access.js';
 import { ERRORS } from './errors.js';
 import { LIMITS } from './limits.js';
 import { runSpecSchema } from './run-spec/run-spec.js';
@@ -24,6 +25,7 @@ const jobError = z.object({ code: z.string(), message: z.string(), fields: z.arr
 export const jobSchema = z.object({
   id: z.string(),
   name: z.string(),
+  project: z.string(),
   state: z.enum(JOB_STATES),
   /** Why it is in this state, for people. */
   reason: z.string().nullable(),
@@ -100,7 +102,14 @@ export const nodeSchema = z.object({
   version: z.string(),
   engines: z.array(z.string()),
   slots: z.array(
-    z.object({ index: z.int(), jobId: z.string().nullable(), epoch: z.int().nullable(), rank: z.int().nullable() }),
+    z.object({
+      index: z.int(),
+      busy: z.boolean(),
+      /** null: it is free, or holds a rank of a project that the caller does not see. */
+      jobId: z.string().nullable(),
+      epoch: z.int().nullable(),
+      rank: z.int().nullable(),
+    }),
   ),
   /** When its lease runs out, by the database's clock. */
   leaseExpiresAt: time,
@@ -213,7 +222,21 @@ export const pageQuerySchema = z.object({
   limit: z.coerce.number().int().min(1).max(500).default(50).describe('most items of a page'),
 });
 
+export const submitQuerySchema = z.object({
+  project: projectSchema.optional().describe("default: the token's, or else `default`"),
+});
+
+export const auditQuerySchema = pageQuerySchema.extend({
+  actor: z.string().max(200).optional().describe('name or id of the token'),
+  action: z.string().max(100).optional().describe('id of the operation, such as `submitJob`'),
+  target: z.string().max(200).optional().describe('id of what was changed'),
+  project: projectSchema.optional(),
+  since: z.iso.datetime().optional(),
+  until: z.iso.datetime().optional(),
+});
+
 export const jobListQuerySchema = pageQuerySchema.extend({
+  project: projectSchema.optional(),
   state: z.enum(JOB_STATES).optional(),
   label: z.string().max(320).optional().describe('`key` or `key=value`'),
 });

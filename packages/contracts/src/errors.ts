@@ -11,6 +11,16 @@ export const ERRORS = {
     fault: 'user',
     title: 'The resource is there, but not with this method',
   },
+  token_required: { status: 401, retryable: false, fault: 'user', title: 'The request has no token' },
+  token_invalid: { status: 401, retryable: false, fault: 'user', title: 'The token is not valid, or not any more' },
+  scope_insufficient: { status: 403, retryable: false, fault: 'user', title: 'The token does not allow this' },
+  origin_refused: {
+    status: 403,
+    retryable: false,
+    fault: 'user',
+    title: 'A request without a token came by way of a page of another site',
+  },
+  token_not_found: { status: 404, retryable: false, fault: 'user', title: 'There is no such token' },
   job_not_found: { status: 404, retryable: false, fault: 'user', title: 'There is no such job' },
   job_state_conflict: {
     status: 409,

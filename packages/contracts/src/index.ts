@@ -1,6 +1,25 @@
 export {
+  type AuditEvent,
+  auditEventSchema,
+  type CallerView,
+  type CreatedToken,
+  callerSchema,
+  createdTokenSchema,
+  DEFAULT_PROJECT,
+  includesScope,
+  type NewToken,
+  newTokenSchema,
+  projectSchema,
+  SCOPES,
+  type Scope,
+  signInSchema,
+  type Token,
+  tokenSchema,
+} from './access.js';
+export {
   type Attempt,
   attemptSchema,
+  auditQuerySchema,
   type Checkpoint,
   checkpointSchema,
   EVENT_TYPES,
@@ -80,7 +99,7 @@ export {
   queueEntrySchema,
 } from './rest/job-actions.js';
 export { openApiDocument } from './rest/openapi.js';
-export { OPERATIONS, type Operation, type PathParameters, type QueryOf } from './rest/operations.js';
+export { OPERATIONS, type Operation, type OperationId, type PathParameters, type QueryOf } from './rest/operations.js';
 export { CORRUPTION_TYPES, type CorruptionType } from './run-spec/corruptions.js';
 export { type DataSource, dataSourceSchema } from './run-spec/data-source.js';
 export type { Duration } from './run-spec/duration.js';

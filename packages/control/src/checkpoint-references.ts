@@ -1,5 +1,6 @@
 import { type ClipyardError, fieldError, type RankStart, type RunSpec } from '@clipyard/contracts';
 import type { Repositories } from '@clipyard/db';
+import { type Caller, sees } from './access/caller.js';
 
 /** Where it names a checkpoint of another job: `job:<id>` or `job:<id>@<step>`. */
 const JOB = /^job:([\w-]+?)(?:@(\d+))?$/;
@@ -36,9 +37,9 @@ const REFERENCES: readonly Reference[] = [
 /**
  * The spec with the steps of the checkpoints it refers to written out, so that it means the same whenever the job starts.
  * The other jobs stay locked: retention cannot remove a checkpoint before this job is on record. Throws
- * `spec_invalid` for a job or a checkpoint that there is not.
+ * `spec_invalid` for a job or a checkpoint that there is not, or that the caller does not see.
  */
-export async function pinCheckpoints(tx: Repositories, spec: RunSpec): Promise<RunSpec> {
+export async function pinCheckpoints(tx: Repositories, spec: RunSpec, caller: Caller): Promise<RunSpec> {
   let pinned = spec;
   for (const reference of REFERENCES) {
     const value = reference.of(spec);
@@ -46,7 +47,8 @@ export async function pinCheckpoints(tx: Repositories, spec: RunSpec): Promise<R
     if (value === undefined || jobId === undefined) continue;
     const refused = (message: string, remedy: string): ClipyardError =>
       fieldError('spec_invalid', { path: reference.field, message, value, remedy });
-    if ((await tx.jobs.lock(jobId)) === null)
+    const job = await tx.jobs.lock(jobId);
+    if (job === null || !sees(caller, job.project))
       throw refused('names no job', 'List the jobs with `clipyard ps` or GET /v1/jobs.');
     const steps = (await tx.checkpoints.list(jobId)).map((checkpoint) => checkpoint.step);
     if (steps.length === 0) throw refused('names a job without a checkpoint', 'Wait until it has written one.');

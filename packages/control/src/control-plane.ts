@@ -25,15 +25,32 @@ import type {
   SerializedError,
   TaskResult,
 } from '@clipyard/contracts';
+import type { AccessPlane } from './access/access-plane.js';
+import type { Behalf } from './access/behalf.js';
 import type { SweepPlane } from './sweeps/sweep-plane.js';
 
-/** What the API needs of the control plane. Unknown ids throw `job_not_found` or `not_found`. */
+/**
+ * What the API needs of the control plane. Unknown ids, and those of projects that the caller does not see, throw
+ * `job_not_found` or `not_found`.
+ */
 export interface ControlPlane {
+  /** The same for somebody else: within the caller's project, and with every change on its record. */
+  as(behalf: Behalf): ControlPlane;
   /** Stores the job and its `job submitted` message in one transaction. The same key and spec again returns the first job. */
-  submitJob(spec: RunSpec, options?: { idempotencyKey?: string }): Promise<{ job: Job; created: boolean }>;
+  submitJob(
+    spec: RunSpec,
+    options?: { idempotencyKey?: string; project?: string },
+  ): Promise<{ job: Job; created: boolean }>;
   readonly sweeps: SweepPlane;
+  readonly access: AccessPlane;
   getJob(jobId: string): Promise<Job>;
-  listJobs(query: { state?: JobState; label?: string; cursor?: string; limit: number }): Promise<Page<Job>>;
+  listJobs(query: {
+    project?: string;
+    state?: JobState;
+    label?: string;
+    cursor?: string;
+    limit: number;
+  }): Promise<Page<Job>>;
   /** Cancels a job in any state that is not final; throws `job_state_conflict` otherwise. */
   cancelJob(jobId: string): Promise<Job>;
   /**
@@ -86,7 +103,7 @@ export interface ControlPlane {
     options: { after?: string; metrics?: 'all' | 'live'; signal: AbortSignal },
   ): AsyncIterable<JobEvent>;
   health(): Promise<Health>;
-  /** What there is at this moment, for monitoring. */
+  /** What there is at this moment, for monitoring; of all projects. */
   overview(): Promise<Overview>;
 }
 

@@ -4,27 +4,29 @@ import {
   fieldError,
   type Health,
   JOB_STATES,
-  type Job,
   type JobEvent,
   type LogLevel,
+  type Node,
+  type OperationId,
 } from '@clipyard/contracts';
-import type { CheckpointRow, Database, JobRow, Repositories } from '@clipyard/db';
+import type { CheckpointRow, Database, JobRow, NodeWithSlots, Repositories } from '@clipyard/db';
 import type { MessageBus } from '@clipyard/queue';
 import { newId } from '@clipyard/runtime';
-import { cancelJob } from './cancel-job.js';
+import { Behalf } from './access/behalf.js';
+import { narrowed, projectFor, sees } from './access/caller.js';
+import { createAccessPlane } from './access/create-access-plane.js';
 import { assertSatisfiable } from './capacity.js';
 import { pinCheckpoints } from './checkpoint-references.js';
 import type { ControlPlane, Overview } from './control-plane.js';
 import { createJob } from './create-job.js';
 import { createJobActions } from './create-job-actions.js';
 import { decodeJobCursor, decodeRowId, encodeJobCursor } from './cursor.js';
-import { evict, findNode, setDrained } from './drain-node.js';
+import { evict, findNode } from './drain-node.js';
 import { streamEvents } from './event-stream.js';
 import { found } from './found.js';
 import { claimKey } from './idempotency.js';
 import { listQueue } from './list-queue.js';
 import { listMetricNames, listMetricSeries, listMetrics } from './metrics.js';
-import { pauseJob, resumeJob } from './pause.js';
 import { createSweepPlane } from './sweeps/create-sweep-plane.js';
 import { attemptView, checkpointView, evaluationView, jobView, logView, nodeView } from './views.js';
 
@@ -46,27 +48,76 @@ const OVERVIEW_JOBS = 500;
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
-export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlaneOptions = {}): ControlPlane {
+/** On behalf of whoever is on this machine, unless told otherwise. */
+export function createControlPlane(
+  deps: ControlPlaneDeps,
+  options: ControlPlaneOptions = {},
+  behalf: Behalf = new Behalf(),
+): ControlPlane {
   const { database, bus } = deps;
+  const { caller } = behalf;
   const storageUrl = options.storageUrl ?? '';
 
   async function readJob<T>(jobId: string, read: (db: Repositories, job: JobRow) => Promise<T>): Promise<T> {
-    return await database.read(async (db) => await read(db, found(jobId, await db.jobs.find(jobId))));
+    return await database.read(async (db) => await read(db, found(caller, jobId, await db.jobs.find(jobId))));
+  }
+
+  /** The ranks of jobs that the caller does not see show as busy slots. */
+  async function nodeViews(db: Repositories, rows: readonly NodeWithSlots[]): Promise<Node[]> {
+    if (caller.project === null) return rows.map((row) => nodeView(row));
+    const holders = rows.flatMap(({ slots }) => slots.flatMap(({ jobId }) => jobId ?? []));
+    const seen = new Set(await db.jobs.idsWithin(caller.project, holders));
+    return rows.map((row) => nodeView(row, (jobId) => seen.has(jobId)));
+  }
+
+  const viewOfNode = async (db: Repositories, idOrName: string): Promise<Node> =>
+    (await nodeViews(db, [await findNode(db, idOrName)]))[0]!;
+
+  async function drain(
+    tx: Repositories,
+    action: OperationId,
+    idOrName: string,
+    drained: boolean,
+  ): Promise<NodeWithSlots> {
+    const node = await findNode(tx, idOrName);
+    await tx.nodes.setDrained(node.id, drained);
+    await behalf.record(tx, action, { target: node.id, project: null, details: { name: node.name } });
+    return node;
+  }
+
+  async function checkpointRow(checkpointId: string): Promise<CheckpointRow> {
+    return await database.read(async (db) => {
+      const row = await db.checkpoints.find(checkpointId);
+      const job = row === null ? null : await db.jobs.find(row.jobId);
+      if (row === null || job === null || !sees(caller, job.project)) throw noCheckpoint(checkpointId);
+      return row;
+    });
   }
 
   return {
-    async submitJob(spec, { idempotencyKey } = {}) {
+    as: (other) => createControlPlane(deps, options, other),
+
+    async submitJob(spec, { idempotencyKey, project: asked } = {}) {
+      const project = projectFor(caller, asked);
       return await database.transaction(async (tx) => {
         const id = newId('job');
-        const known = idempotencyKey === undefined ? id : await claimKey(tx, idempotencyKey, spec, id);
-        if (known !== id) return { job: jobView((await tx.jobs.find(known))!), created: false };
+        const known =
+          idempotencyKey === undefined ? id : await claimKey(tx, { project, key: idempotencyKey }, spec, id);
+        if (known !== id) {
+          behalf.changesNothing();
+          return { job: jobView((await tx.jobs.find(known))!), created: false };
+        }
         await assertSatisfiable(tx, spec);
-        const pinned = await pinCheckpoints(tx, spec);
-        return { job: jobView(await createJob(tx, id, pinned)), created: true };
+        const pinned = await pinCheckpoints(tx, spec, caller);
+        const job = await createJob(tx, id, pinned, { project });
+        await behalf.record(tx, 'submitJob', { target: id, project, details: { name: spec.name } });
+        return { job: jobView(job), created: true };
       });
     },
 
-    sweeps: createSweepPlane({ database }),
+    sweeps: createSweepPlane({ database }, behalf),
+
+    access: createAccessPlane({ database }, behalf),
 
     getJob: (jobId) => readJob(jobId, async (_db, job) => jobView(job)),
 
@@ -82,9 +133,11 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
         };
       }),
 
-    async listJobs({ cursor, limit, ...filter }) {
+    async listJobs({ project, cursor, limit, ...filter }) {
       const after = cursor === undefined ? {} : { after: decodeJobCursor(cursor) };
-      const rows = await database.read((db) => db.jobs.list({ ...filter, ...after, limit: limit + 1 }));
+      const within = narrowed(caller, project);
+      if (within === undefined) return { items: [], nextCursor: null };
+      const rows = await database.read((db) => db.jobs.list({ ...filter, ...within, ...after, limit: limit + 1 }));
       const items = rows.slice(0, limit);
       return {
         items: items.map(jobView),
@@ -92,22 +145,10 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
       };
     },
 
-    async cancelJob(jobId): Promise<Job> {
-      return await database.transaction(async (tx) => {
-        const job = found(jobId, await tx.jobs.lock(jobId));
-        return jobView(await cancelJob(tx, job, 'cancelled by request'));
-      });
-    },
+    ...createJobActions({ database, behalf }),
 
-    pauseJob: (jobId) =>
-      database.transaction(async (tx) => jobView(await pauseJob(tx, found(jobId, await tx.jobs.lock(jobId))))),
-
-    resumeJob: (jobId) =>
-      database.transaction(async (tx) => jobView(await resumeJob(tx, found(jobId, await tx.jobs.lock(jobId))))),
-
-    ...createJobActions({ database }),
-
-    listQueue: (query) => listQueue(database, query),
+    listQueue: (query) =>
+      listQueue(database, { ...query, ...(caller.project === null ? {} : { project: caller.project }) }),
 
     listAttempts: (jobId) => readJob(jobId, async (db) => (await db.attempts.list(jobId)).map(attemptView)),
 
@@ -128,15 +169,10 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
     listCheckpoints: (jobId) =>
       readJob(jobId, async (db) => (await db.checkpoints.list(jobId)).map((row) => checkpointView(row, storageUrl))),
 
-    async getCheckpoint(checkpointId) {
-      const row = await database.read((db) => db.checkpoints.find(checkpointId));
-      if (row === null) throw noCheckpoint(checkpointId);
-      return checkpointView(row, storageUrl);
-    },
+    getCheckpoint: async (checkpointId) => checkpointView(await checkpointRow(checkpointId), storageUrl),
 
     async checkpointFile(checkpointId, name) {
-      const row = await database.read((db) => db.checkpoints.find(checkpointId));
-      if (row === null) throw noCheckpoint(checkpointId);
+      const row = await checkpointRow(checkpointId);
       const file = filesOf(row).find((candidate) => candidate.name === name);
       if (file !== undefined) return { key: `${row.prefix}/${name}`, bytes: file.bytes, sha256: file.sha256 };
       throw fieldError('not_found', {
@@ -156,17 +192,18 @@ export function createControlPlane(deps: ControlPlaneDeps, options: ControlPlane
           .sort((a, b) => a.step - b.step),
       ),
 
-    listNodes: () => database.read(async (db) => (await db.nodes.list()).map(nodeView)),
+    listNodes: () => database.read(async (db) => await nodeViews(db, await db.nodes.list())),
 
-    getNode: (idOrName) => database.read(async (db) => nodeView(await findNode(db, idOrName))),
+    getNode: (idOrName) => database.read(async (db) => await viewOfNode(db, idOrName)),
 
     async drainNode(idOrName, options) {
-      const node = await setDrained(database, idOrName, true);
+      const node = await database.transaction((tx) => drain(tx, 'drainNode', idOrName, true));
       if (options.evict) await evict(database, node);
-      return nodeView(await database.read((db) => findNode(db, node.id)));
+      return await database.read((db) => viewOfNode(db, node.id));
     },
 
-    undrainNode: async (idOrName) => nodeView(await setDrained(database, idOrName, false)),
+    undrainNode: (idOrName) =>
+      database.transaction(async (tx) => await viewOfNode(tx, (await drain(tx, 'undrainNode', idOrName, false)).id)),
 
     async *events(jobId, { after, metrics, signal }): AsyncGenerator<JobEvent> {
       const id = after === undefined ? 0n : decodeRowId('Last-Event-ID', after);

@@ -15,15 +15,6 @@ export async function findNode(db: Repositories, idOrName: string): Promise<Node
   });
 }
 
-/** Takes a node out of the scheduler's sight or back into it, whatever its worker does. Throws `not_found`. */
-export async function setDrained(database: Database, idOrName: string, drained: boolean): Promise<NodeWithSlots> {
-  return await database.transaction(async (tx) => {
-    const node = await findNode(tx, idOrName);
-    await tx.nodes.setDrained(node.id, drained);
-    return { ...node, drained };
-  });
-}
-
 /**
  * Stops the attempts with ranks on a node, each with a checkpoint of the step at hand: that costs no restart, and the next
  * attempt is placed elsewhere, since the node was drained before.

@@ -4,13 +4,17 @@ import { decodeQueueCursor, encodeQueueCursor } from './cursor.js';
 import { FreeSlots } from './free-slots.js';
 import { wantedSlots, whyNodesLack } from './waiting.js';
 
-/** The jobs that wait for slots, in the order in which the scheduler looks at them, and what each waits for. */
+/**
+ * The jobs that wait for slots, in the order in which the scheduler looks at them, and what each waits for. With a project
+ * nothing tells of others: places count its own jobs.
+ */
 export async function listQueue(
   database: Database,
-  { pool, cursor, limit }: { pool?: string; cursor?: string; limit: number },
+  { project, pool, cursor, limit }: { project?: string; pool?: string; cursor?: string; limit: number },
 ): Promise<Page<QueueEntry>> {
   const query = {
     limit: limit + 1,
+    ...(project === undefined ? {} : { project }),
     ...(pool === undefined ? {} : { pool }),
     ...(cursor === undefined ? {} : { after: decodeQueueCursor(cursor) }),
   };

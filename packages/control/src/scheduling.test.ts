@@ -48,7 +48,7 @@ describe.each(BACKENDS)('the scheduler, $name', ({ kind, skip }) => {
     await one.node('a', 1);
     const big = spec({ resources: { world: { min: 2, max: 2 }, pool: 'elsewhere', priority: 100 } });
     await one.database.transaction(async (tx) => {
-      for (let i = 0; i < 201; i++) await tx.jobs.create(`job-${i}`, big);
+      for (let i = 0; i < 201; i++) await tx.jobs.create(`job-${i}`, big, { project: 'default' });
     });
     const { job } = await one.plane.submitJob(spec());
     await one.scheduler();

@@ -26,7 +26,7 @@ export async function queueEvaluation(tx: Repositories, run: JobRow, step: numbe
     // Any free slot will do: it waits for nothing more.
     resources: { ...resources, world: { min: 1, max: resources.world.max } },
   };
-  await createJob(tx, newId('job'), job, { evaluates: run.id });
+  await createJob(tx, newId('job'), job, { project: run.project, evaluates: run.id });
 }
 
 function isDue({ type, evaluate }: RunSpec, step: number, totalSteps: number | null): boolean {

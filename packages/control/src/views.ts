@@ -39,6 +39,7 @@ export function jobView(row: JobRow): Job {
   return {
     id: row.id,
     name: row.name,
+    project: row.project,
     state: row.state as Job['state'],
     reason: row.reason,
     labels: row.labels as Job['labels'],
@@ -99,7 +100,8 @@ export function checkpointView(row: CheckpointRow, storageUrl: string): Checkpoi
   };
 }
 
-export function nodeView(row: NodeWithSlots): Node {
+/** `sees`: whether the caller sees a job; the ranks of others show as busy slots. */
+export function nodeView(row: NodeWithSlots, sees: (jobId: string) => boolean = () => true): Node {
   return {
     id: row.id,
     name: row.name,
@@ -109,7 +111,11 @@ export function nodeView(row: NodeWithSlots): Node {
     host: row.host,
     version: row.version,
     engines: row.engines,
-    slots: row.slots.map(({ index, jobId, epoch, rank }) => ({ index, jobId, epoch, rank })),
+    slots: row.slots.map(({ index, jobId, epoch, rank }) => ({
+      index,
+      busy: jobId !== null,
+      ...(jobId === null || sees(jobId) ? { jobId, epoch, rank } : { jobId: null, epoch: null, rank: null }),
+    })),
     leaseExpiresAt: time(row.leaseExpiresAt),
     registeredAt: time(row.registeredAt),
   };

@@ -70,7 +70,7 @@ describe('a database', () => {
       batch: { global: 8 },
       duration: { steps: 1 },
     });
-    await database.transaction((tx) => tx.jobs.create('job-1', spec));
+    await database.transaction((tx) => tx.jobs.create('job-1', spec, { project: 'default' }));
     const message = 'cut \0 here \ud83d';
     await database.transaction(async (tx) => {
       await tx.logs.append('job-1', 1, 0, [{ at: 0, level: 'warn', message, fields: { 'k\0': [message, 1, null] } }]);

@@ -4,6 +4,7 @@ export { EmbeddedPostgres, type EmbeddedPostgresOptions } from './embedded/embed
 export type { Channel, Listener } from './listener.js';
 export { migrate } from './migrate.js';
 export type { AttemptRow, AttemptWithRanks, RankPlace, RankRow } from './repositories/attempt-repository.js';
+export type { AuditEntry, AuditQuery, AuditRow } from './repositories/audit-repository.js';
 export type { CheckpointRow } from './repositories/checkpoint-repository.js';
 export type { EventRow } from './repositories/event-repository.js';
 export type {
@@ -24,4 +25,5 @@ export type { FreeSlot, NodeRow, NodeWithSlots, ReadySlots, SlotRow } from './re
 export type { OutboxRow } from './repositories/outbox-repository.js';
 export type { Repositories } from './repositories/repositories.js';
 export type { NewTrial, SweepCursor, SweepRow, TrialRow } from './repositories/sweep-repository.js';
+export type { TokenData, TokenRow } from './repositories/token-repository.js';
 export { bootTestDatabase, type TestDatabase } from './test-database.js';

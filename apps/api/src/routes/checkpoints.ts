@@ -1,11 +1,9 @@
 import { Readable } from 'node:stream';
 import { type BlobStore, fieldError, OPERATIONS } from '@clipyard/contracts';
-import type { ControlPlane } from '@clipyard/control';
 import type { FastifyInstance } from 'fastify';
 import { serve } from '../serve.js';
 
 export interface CheckpointRouteDeps {
-  readonly control: ControlPlane;
   /** Where the files lie; undefined: this API was not told. */
   readonly store: BlobStore | undefined;
 }
@@ -14,13 +12,13 @@ export interface CheckpointRouteDeps {
 const PART_BYTES = 4 << 20;
 
 /** Checkpoints and their files, which are sent as they lie in the store. */
-export function checkpointRoutes(server: FastifyInstance, { control, store }: CheckpointRouteDeps): void {
-  serve(server, OPERATIONS.getCheckpoint, ({ params }) => control.getCheckpoint(params.id));
+export function checkpointRoutes(server: FastifyInstance, { store }: CheckpointRouteDeps): void {
+  serve(server, OPERATIONS.getCheckpoint, ({ control, params }) => control.getCheckpoint(params.id));
 
   serve(
     server,
     OPERATIONS.getCheckpointFile,
-    async ({ params: { id, name }, reply }) => {
+    async ({ control, params: { id, name }, reply }) => {
       const { key, bytes, sha256 } = await control.checkpointFile(id, name);
       if (store === undefined) {
         throw fieldError('config_invalid', {

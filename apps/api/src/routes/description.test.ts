@@ -4,14 +4,17 @@ import { createLogger } from '@clipyard/runtime';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, expect, it } from 'vitest';
 import { buildServer } from '../server.js';
+import { localAdmission } from '../test-admission.js';
 import { disagreements } from '../test-contract.js';
 
 const control: Partial<ControlPlane> = {
+  as: () => control as ControlPlane,
   health: async () => ({ status: 'unavailable', checks: { database: 'out of reach' } }),
 };
 const server = buildServer({
   // Nothing else here asks it.
   control: control as ControlPlane,
+  admission: localAdmission,
   checkModel: () => {},
   logger: createLogger({ name: 'api', level: 'error' }),
   newRequestId: () => 'req-1',

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { isFinalJobState, type JobEvent, OPERATIONS } from '@clipyard/contracts';
-import type { ControlPlane } from '@clipyard/control';
+import { LOCAL } from '@clipyard/control';
 import type { FastifyInstance } from 'fastify';
 import { resumeAfter } from '../request-input.js';
 import { type Call, serve } from '../serve.js';
@@ -8,8 +8,10 @@ import { type Call, serve } from '../serve.js';
 /** Time to find out whether anything follows on a job that has ended, ms: its evaluations may take long. */
 const FIRST_EVENT_MS = 5000;
 
+/** Life of the event stream of a token, ms; clients resume by themselves, without gap or repetition. */
+const STREAM_LIMIT_MS = 300_000;
+
 export interface EventRouteDeps {
-  readonly control: ControlPlane;
   /** Ends every stream: the clients resume at another server. */
   readonly draining: AbortSignal;
 }
@@ -20,13 +22,19 @@ export interface EventRouteDeps {
  * one holds no backlog in memory.
  */
 export function eventRoutes(server: FastifyInstance, deps: EventRouteDeps, options: { heartbeatMs: number }): void {
-  const handle = async ({ params, query, request, reply }: Call<typeof OPERATIONS.streamEvents>) => {
+  const handle = async ({ control, params, query, request, reply }: Call<typeof OPERATIONS.streamEvents>) => {
     const after = resumeAfter(request, query.after);
-    const job = await deps.control.getJob(params.id);
+    const job = await control.getJob(params.id);
     const gone = new AbortController();
     reply.raw.once('close', () => gone.abort());
-    const signal = AbortSignal.any([gone.signal, deps.draining]);
-    const events = deps.control
+    // A token may be revoked meanwhile: the client comes again, and is asked again.
+    const renewal = AbortSignal.timeout(STREAM_LIMIT_MS);
+    const signal = AbortSignal.any([
+      gone.signal,
+      deps.draining,
+      ...(request.behalf?.caller === LOCAL ? [] : [renewal]),
+    ]);
+    const events = control
       .events(job.id, { ...(after === undefined ? {} : { after }), metrics: query.metrics, signal })
       [Symbol.asyncIterator]();
     const first = events.next();

@@ -1,36 +1,37 @@
 import { forkSchema, type Job, jobPatchSchema, OPERATIONS, parseRunSpec, type RunSpec } from '@clipyard/contracts';
-import type { ControlPlane } from '@clipyard/control';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { idempotencyKey, parseBody } from '../request-input.js';
 import { serve, whole } from '../serve.js';
 
 export interface JobRouteDeps {
-  readonly control: ControlPlane;
   /** Throws `preset_unknown` or `model_config_invalid`. */
   readonly checkModel: (model: RunSpec['model']) => void;
 }
 
 /** Jobs and what belongs to one: attempts, metrics, logs, checkpoints. Lists are `{items, nextCursor}` throughout. */
-export function jobRoutes(server: FastifyInstance, { control, checkModel }: JobRouteDeps): void {
-  serve(server, OPERATIONS.submitJob, async ({ body, request, reply }) => {
+export function jobRoutes(server: FastifyInstance, { checkModel }: JobRouteDeps): void {
+  serve(server, OPERATIONS.submitJob, async ({ body, control, query, request, reply }) => {
     const key = idempotencyKey(request);
     const spec = parseRunSpec(body);
     // An evaluation may take the config that lies beside its weights.
     if (spec.model.preset !== undefined || spec.model.config !== undefined) checkModel(spec.model);
-    return made(reply, await control.submitJob(spec, key === undefined ? {} : { idempotencyKey: key }));
+    const asked = { ...query, ...(key === undefined ? {} : { idempotencyKey: key }) };
+    return made(reply, await control.submitJob(spec, asked));
   });
-  serve(server, OPERATIONS.listJobs, ({ query }) => control.listJobs(query));
-  serve(server, OPERATIONS.getJob, ({ params }) => control.getJob(params.id));
-  serve(server, OPERATIONS.editJob, ({ params, body }) => control.editJob(params.id, parseBody(jobPatchSchema, body)));
-  serve(server, OPERATIONS.deleteJob, async ({ params, reply }) => {
+  serve(server, OPERATIONS.listJobs, ({ control, query }) => control.listJobs(query));
+  serve(server, OPERATIONS.getJob, ({ control, params }) => control.getJob(params.id));
+  serve(server, OPERATIONS.editJob, ({ control, params, body }) =>
+    control.editJob(params.id, parseBody(jobPatchSchema, body)),
+  );
+  serve(server, OPERATIONS.deleteJob, async ({ control, params, reply }) => {
     await control.deleteJob(params.id);
     return reply.code(204).send();
   });
-  serve(server, OPERATIONS.cancelJob, ({ params }) => control.cancelJob(params.id));
-  serve(server, OPERATIONS.pauseJob, ({ params }) => control.pauseJob(params.id));
-  serve(server, OPERATIONS.resumeJob, ({ params }) => control.resumeJob(params.id));
-  serve(server, OPERATIONS.retryJob, ({ params }) => control.retryJob(params.id));
-  serve(server, OPERATIONS.forkJob, async ({ params, body, request, reply }) => {
+  serve(server, OPERATIONS.cancelJob, ({ control, params }) => control.cancelJob(params.id));
+  serve(server, OPERATIONS.pauseJob, ({ control, params }) => control.pauseJob(params.id));
+  serve(server, OPERATIONS.resumeJob, ({ control, params }) => control.resumeJob(params.id));
+  serve(server, OPERATIONS.retryJob, ({ control, params }) => control.retryJob(params.id));
+  serve(server, OPERATIONS.forkJob, async ({ control, params, body, request, reply }) => {
     const key = idempotencyKey(request);
     const forked = await control.forkJob(params.id, parseBody(forkSchema, body ?? {}), {
       ...(key === undefined ? {} : { idempotencyKey: key }),
@@ -38,19 +39,25 @@ export function jobRoutes(server: FastifyInstance, { control, checkModel }: JobR
     });
     return made(reply, forked);
   });
-  serve(server, OPERATIONS.listQueue, ({ query }) => control.listQueue(query));
-  serve(server, OPERATIONS.listAttempts, async ({ params }) => whole(await control.listAttempts(params.id)));
-  serve(server, OPERATIONS.listMetrics, async ({ params, query: { buckets, ...query } }) =>
+  serve(server, OPERATIONS.listQueue, ({ control, query }) => control.listQueue(query));
+  serve(server, OPERATIONS.listAttempts, async ({ control, params }) => whole(await control.listAttempts(params.id)));
+  serve(server, OPERATIONS.listMetrics, async ({ control, params, query: { buckets, ...query } }) =>
     whole<object>(
       buckets === undefined
         ? await control.listMetrics(params.id, query)
         : await control.listMetricSeries(params.id, { ...query, buckets }),
     ),
   );
-  serve(server, OPERATIONS.listMetricNames, async ({ params }) => whole(await control.listMetricNames(params.id)));
-  serve(server, OPERATIONS.listLogs, ({ params, query }) => control.listLogs(params.id, query));
-  serve(server, OPERATIONS.listEvaluations, async ({ params }) => whole(await control.listEvaluations(params.id)));
-  serve(server, OPERATIONS.listCheckpoints, async ({ params }) => whole(await control.listCheckpoints(params.id)));
+  serve(server, OPERATIONS.listMetricNames, async ({ control, params }) =>
+    whole(await control.listMetricNames(params.id)),
+  );
+  serve(server, OPERATIONS.listLogs, ({ control, params, query }) => control.listLogs(params.id, query));
+  serve(server, OPERATIONS.listEvaluations, async ({ control, params }) =>
+    whole(await control.listEvaluations(params.id)),
+  );
+  serve(server, OPERATIONS.listCheckpoints, async ({ control, params }) =>
+    whole(await control.listCheckpoints(params.id)),
+  );
 }
 
 /** A repeat is answered like the first time, so that a client whose answer was lost sees no difference. */

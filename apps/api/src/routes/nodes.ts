@@ -1,13 +1,12 @@
 import { OPERATIONS } from '@clipyard/contracts';
-import type { ControlPlane } from '@clipyard/control';
 import type { FastifyInstance } from 'fastify';
 import { serve, whole } from '../serve.js';
 
-export function nodeRoutes(server: FastifyInstance, { control }: { control: ControlPlane }): void {
-  serve(server, OPERATIONS.listNodes, async () => whole(await control.listNodes()));
-  serve(server, OPERATIONS.getNode, ({ params }) => control.getNode(params.id));
-  serve(server, OPERATIONS.drainNode, ({ params, query }) =>
+export function nodeRoutes(server: FastifyInstance): void {
+  serve(server, OPERATIONS.listNodes, async ({ control }) => whole(await control.listNodes()));
+  serve(server, OPERATIONS.getNode, ({ control, params }) => control.getNode(params.id));
+  serve(server, OPERATIONS.drainNode, ({ control, params, query }) =>
     control.drainNode(params.id, { evict: query.evict === 'true' }),
   );
-  serve(server, OPERATIONS.undrainNode, ({ params }) => control.undrainNode(params.id));
+  serve(server, OPERATIONS.undrainNode, ({ control, params }) => control.undrainNode(params.id));
 }

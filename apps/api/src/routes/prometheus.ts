@@ -1,15 +1,10 @@
 import { OPERATIONS } from '@clipyard/contracts';
-import type { ControlPlane } from '@clipyard/control';
 import type { FastifyInstance } from 'fastify';
 import { Gauge, Histogram, Registry } from 'prom-client';
 import { serve } from '../serve.js';
 
-export interface PrometheusDeps {
-  readonly control: ControlPlane;
-}
-
 /** `/metrics`: this process, its requests, and of all of Clipyard jobs, slots, the queue and what running jobs report. */
-export function prometheusRoutes(server: FastifyInstance, { control }: PrometheusDeps): void {
+export function prometheusRoutes(server: FastifyInstance): void {
   const registry = new Registry();
   const gauge = <L extends string>(name: string, help: string, ...labelNames: L[]): Gauge<L> =>
     new Gauge({ name: `clipyard_${name}`, help, labelNames, registers: [registry] });
@@ -59,7 +54,7 @@ export function prometheusRoutes(server: FastifyInstance, { control }: Prometheu
     requests.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
   });
 
-  serve(server, OPERATIONS.getMetrics, async ({ reply }) => {
+  serve(server, OPERATIONS.getMetrics, async ({ control, reply }) => {
     const overview = await control.overview();
     for (const each of [jobs, slots, busy, step, totalSteps, world, restarts, latest]) each.reset();
     const usage = process.resourceUsage();

@@ -6,6 +6,7 @@ import { MessageBus } from '@clipyard/queue';
 import { createLogger, Lifecycle, newId } from '@clipyard/runtime';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { buildServer, listen } from '../server.js';
+import { localAdmission } from '../test-admission.js';
 import { disagreements } from '../test-contract.js';
 
 const lifecycle = new Lifecycle();
@@ -19,7 +20,13 @@ beforeAll(async () => {
   const onError = (error: Error) => logger.error(error);
   const bus = lifecycle.use('queue', await MessageBus.open({ onError }, { databaseUrl }));
   const control = createControlPlane({ database, bus });
-  const server = buildServer({ control, checkModel: resolveModelConfig, logger, newRequestId: () => newId('req') });
+  const server = buildServer({
+    control,
+    admission: localAdmission,
+    checkModel: resolveModelConfig,
+    logger,
+    newRequestId: () => newId('req'),
+  });
   undocumented = disagreements(server);
   lifecycle.add('API', () => server.close());
   url = await listen(server, { host: '127.0.0.1', port: 0 });

@@ -20,6 +20,7 @@ const BASE: RunSpecInput = {
 };
 const SWEEP: Sweep = {
   id: 'sweep-1',
+  project: 'default',
   name: 'search',
   state: 'succeeded',
   reason: null,

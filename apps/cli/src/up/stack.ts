@@ -80,7 +80,12 @@ async function start(
   failed.catch(() => {});
   await writeServerFile(config.home, { url, pids: { up: process.pid, api: api.pid, worker: worker.pid } });
   lifecycle.add('server.json', () => removeServerFile(config.home));
-  return { url, client: new Client({}, { url }), failed, close: () => lifecycle.close() };
+  return {
+    url,
+    client: new Client({}, { url, ...(config.token === undefined ? {} : { token: config.token }) }),
+    failed,
+    close: () => lifecycle.close(),
+  };
 }
 
 async function startDatabase(

@@ -1,5 +1,13 @@
 import { z } from 'zod';
 import {
+  auditEventSchema,
+  callerSchema,
+  createdTokenSchema,
+  newTokenSchema,
+  signInSchema,
+  tokenSchema,
+} from '../access.js';
+import {
   attemptSchema,
   checkpointSchema,
   EVENT_TYPES,
@@ -29,7 +37,10 @@ type Json = Readonly<Record<string, unknown>>;
 /** Schemas that clients get, by their names in the document. */
 const ANSWERS = {
   Attempt: attemptSchema,
+  AuditEvent: auditEventSchema,
+  Caller: callerSchema,
   Checkpoint: checkpointSchema,
+  CreatedToken: createdTokenSchema,
   Evaluation: evaluationSchema,
   Health: healthSchema,
   Job: jobSchema,
@@ -44,6 +55,7 @@ const ANSWERS = {
   QueueEntry: queueEntrySchema,
   Rank: rankSchema,
   Sweep: sweepSchema,
+  Token: tokenSchema,
   Trial: trialSchema,
   /** With the defaults filled in. */
   StoredRunSpec: runSpecSchema,
@@ -54,12 +66,16 @@ const ANSWERS = {
 const REQUESTS = {
   Fork: forkSchema,
   JobPatch: jobPatchSchema,
+  NewToken: newTokenSchema,
   RunSpec: runSpecSchema,
+  SignIn: signInSchema,
   SweepSpec: sweepSpecSchema,
 } as const;
 
 /** What any route may answer with. */
 const EVERYWHERE: readonly ErrorCode[] = ['request_invalid', 'internal', 'database_unavailable'];
+/** What any route that needs a token may answer with. */
+const BY_TOKEN: readonly ErrorCode[] = ['token_required', 'token_invalid', 'scope_insufficient', 'origin_refused'];
 
 const EXAMPLE_SPEC: z.input<typeof runSpecSchema> = {
   version: 1,
@@ -72,7 +88,9 @@ const EXAMPLE_SPEC: z.input<typeof runSpecSchema> = {
 const EXAMPLES: Readonly<Record<keyof typeof REQUESTS, Json>> = {
   Fork: { step: 200, set: { 'optimizer.lr': 1e-4, 'duration.steps': 400 } },
   JobPatch: { priority: 80, labels: { team: 'vision', draft: null } },
+  NewToken: { name: 'ci', scopes: ['submit'], project: 'vision', expiresInDays: 30 },
   RunSpec: EXAMPLE_SPEC as Json,
+  SignIn: { token: 'cy_0123456789ab_the-rest-of-the-token' },
   SweepSpec: {
     version: 1,
     name: 'rates',
@@ -82,6 +100,9 @@ const EXAMPLES: Readonly<Record<keyof typeof REQUESTS, Json>> = {
     objective: { metric: 'loss', goal: 'min' },
   },
 };
+
+const TOKEN_DESCRIPTION =
+  'A token, as `clipyard token create` makes it. A server that listens on loopback may need none: who asks is then `local`.';
 
 /** The REST API as an OpenAPI 3.1 document, for a release of this version. */
 export function openApiDocument(version: string): Json {
@@ -96,7 +117,11 @@ export function openApiDocument(version: string): Json {
     servers: [{ url: '/' }],
     tags: [...new Set(Object.values(OPERATIONS).map(({ tag }) => tag))].map((name) => ({ name })),
     paths: paths(),
-    components: { schemas: { ...components(REQUESTS, 'input'), ...components(ANSWERS, 'output') } },
+    security: [{ token: [] }],
+    components: {
+      securitySchemes: { token: { type: 'http', scheme: 'bearer', description: TOKEN_DESCRIPTION } },
+      schemas: { ...components(REQUESTS, 'input'), ...components(ANSWERS, 'output') },
+    },
   };
 }
 
@@ -111,12 +136,18 @@ function paths(): Json {
 }
 
 function pathItem(operationId: string, operation: Operation): Json {
-  const { tag, does, body, answer } = operation;
-  const errors = [...operation.errors, ...EVERYWHERE, ...(body === undefined ? [] : (['payload_too_large'] as const))];
+  const { tag, does, body, answer, scope } = operation;
+  const errors = [
+    ...operation.errors,
+    ...EVERYWHERE,
+    ...(scope === 'none' ? [] : BY_TOKEN),
+    ...(body === undefined ? [] : (['payload_too_large'] as const)),
+  ];
   return {
     operationId,
     tags: [tag],
     summary: does.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1'),
+    ...(scope === 'none' ? { security: [] } : { 'x-scope': scope }),
     parameters: parameters(operation),
     ...(body !== undefined && {
       requestBody: {

@@ -1,6 +1,16 @@
 import type { z } from 'zod';
 import {
+  auditEventSchema,
+  callerSchema,
+  createdTokenSchema,
+  newTokenSchema,
+  type Scope,
+  signInSchema,
+  tokenSchema,
+} from '../access.js';
+import {
   attemptSchema,
+  auditQuerySchema,
   checkpointSchema,
   evaluationSchema,
   eventsQuerySchema,
@@ -13,7 +23,9 @@ import {
   metricNameSchema,
   metricsQuerySchema,
   nodeSchema,
+  pageQuerySchema,
   queueQuerySchema,
+  submitQuerySchema,
 } from '../api.js';
 import type { ErrorCode } from '../errors.js';
 import { runSpecSchema } from '../run-spec/run-spec.js';
@@ -26,7 +38,11 @@ export interface Operation {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** With parameters as `:name`, each a string. */
   readonly path: string;
-  readonly tag: 'Jobs' | 'Queue' | 'Checkpoints' | 'Sweeps' | 'Nodes' | 'Service';
+  readonly tag: 'Jobs' | 'Queue' | 'Checkpoints' | 'Sweeps' | 'Nodes' | 'Access' | 'Service';
+  /** What a token must allow; `none`: it needs none. */
+  readonly scope: Scope | 'none';
+  /** Only with a token of all projects: what it tells or changes is not one project's. */
+  readonly allProjects?: true;
   /** What it does, in Markdown as the reference shows it. */
   readonly does: string;
   readonly query?: z.ZodObject;
@@ -70,7 +86,9 @@ export const OPERATIONS = {
     method: 'POST',
     path: '/v1/jobs',
     tag: 'Jobs',
+    scope: 'submit',
     does: 'submits a [run spec](run-spec.md); 201 with the job and its `Location`',
+    query: submitQuerySchema,
     body: runSpecSchema,
     idempotent: true,
     answer: created(jobSchema),
@@ -80,6 +98,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/v1/jobs',
     tag: 'Jobs',
+    scope: 'read',
     does: 'lists jobs, newest first',
     query: jobListQuerySchema,
     answer: list(jobSchema),
@@ -89,6 +108,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/v1/jobs/:id',
     tag: 'Jobs',
+    scope: 'read',
     does: 'one job',
     answer: one(jobSchema),
     errors: ['job_not_found'],
@@ -97,6 +117,7 @@ export const OPERATIONS = {
     method: 'PATCH',
     path: '/v1/jobs/:id',
     tag: 'Jobs',
+    scope: 'submit',
     does:
       'changes its `name`, `labels` (null removes one) or `priority`, by which it is queued; its spec stays as it was ' +
       'submitted; 409 for the priority of a job that has ended',
@@ -108,6 +129,7 @@ export const OPERATIONS = {
     method: 'DELETE',
     path: '/v1/jobs/:id',
     tag: 'Jobs',
+    scope: 'submit',
     does:
       'removes a job that has ended, with its checkpoints and their files, metrics, logs, events and evaluations; 409 while ' +
       'it or its evaluations run, while its sweep does, or while a job that has not ended needs a checkpoint of it',
@@ -118,6 +140,7 @@ export const OPERATIONS = {
     method: 'POST',
     path: '/v1/jobs/:id/cancel',
     tag: 'Jobs',
+    scope: 'submit',
     does: 'cancels it; 409 `job_state_conflict` when it has ended',
     answer: one(jobSchema),
     errors: ['job_not_found', 'job_state_conflict'],
@@ -126,6 +149,7 @@ export const OPERATIONS = {
     method: 'POST',
     path: '/v1/jobs/:id/pause',
     tag: 'Jobs',
+    scope: 'submit',
     does:
       'stops it with a checkpoint of the step at hand: `pausing`, then `paused` (at once when nothing runs); 409 when it ' +
       'pauses already or has ended',
@@ -136,6 +160,7 @@ export const OPERATIONS = {
     method: 'POST',
     path: '/v1/jobs/:id/resume',
     tag: 'Jobs',
+    scope: 'submit',
     does: 'queues a paused job; its next attempt goes on from the newest checkpoint, as if never stopped; 409 in other states',
     answer: one(jobSchema),
     errors: ['job_not_found', 'job_state_conflict'],
@@ -144,6 +169,7 @@ export const OPERATIONS = {
     method: 'POST',
     path: '/v1/jobs/:id/retry',
     tag: 'Jobs',
+    scope: 'submit',
     does:
       'queues a job that has failed or was cancelled; it goes on from its newest checkpoint with a fresh restart budget; ' +
       '409 in other states, while its ranks still stop, and for the job of a sweep',
@@ -154,6 +180,7 @@ export const OPERATIONS = {
     method: 'POST',
     path: '/v1/jobs/:id/fork',
     tag: 'Jobs',
+    scope: 'submit',
     does:
       'submits a new job from a checkpoint of it: its spec with the fields of `set` changed and `model.init` set, named ' +
       '`<name>-fork` unless `set` names it; with `resume` it goes on with the optimizer state; 201 with the new job',
@@ -166,6 +193,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/v1/queue',
     tag: 'Queue',
+    scope: 'read',
     does: 'jobs that wait for slots, in the order in which they are looked at, each with what it waits for',
     query: queueQuerySchema,
     answer: list(queueEntrySchema),
@@ -175,6 +203,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/v1/jobs/:id/attempts',
     tag: 'Jobs',
+    scope: 'read',
     does: 'its attempts with their ranks',
     answer: list(attemptSchema),
     errors: ['job_not_found'],
@@ -183,6 +212,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/v1/jobs/:id/metrics',
     tag: 'Jobs',
+    scope: 'read',
     does: 'points by step; with `buckets` a series for each metric, exact at any length',
     query: metricsQuerySchema,
     answer: list(metricItemSchema),
@@ -192,6 +222,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/v1/jobs/:id/metrics/names',
     tag: 'Jobs',
+    scope: 'read',
     does: 'the metrics that it has: number of points, first and last step, the value there',
     answer: list(metricNameSchema),
     errors: ['job_not_found'],
@@ -200,6 +231,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/v1/jobs/:id/logs',
     tag: 'Jobs',
+    scope: 'read',
     does: 'log lines, oldest first',
     query: logsQuerySchema,
     answer: list(logLineSchema),
@@ -209,6 +241,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/v1/jobs/:id/evaluations',
     tag: 'Jobs',
+    scope: 'read',
     does: 'results of its evaluations, the newest 1000, by step',
     answer: list(evaluationSchema),
     errors: ['job_not_found'],
@@ -217,6 +250,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/v1/jobs/:id/checkpoints',
     tag: 'Jobs',
+    scope: 'read',
     does: 'the checkpoints that are kept',
     answer: list(checkpointSchema),
     errors: ['job_not_found'],
@@ -225,6 +259,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/v1/jobs/:id/events',
     tag: 'Jobs',
+    scope: 'read',
     does: 'server-sent events, see below',
     query: eventsQuerySchema,
     answer: { type: 'events' },
@@ -234,6 +269,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/v1/checkpoints/:id',
     tag: 'Checkpoints',
+    scope: 'read',
     does: 'one checkpoint with its files and hashes',
     answer: one(checkpointSchema),
     errors: ['not_found'],
@@ -242,6 +278,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/v1/checkpoints/:id/files/:name',
     tag: 'Checkpoints',
+    scope: 'read',
     does: 'a file of it as it lies in the store, `manifest.json` too; its sha256 is the `ETag`',
     answer: { type: 'file' },
     errors: ['not_found', 'storage_failed', 'config_invalid'],
@@ -250,7 +287,9 @@ export const OPERATIONS = {
     method: 'POST',
     path: '/v1/sweeps',
     tag: 'Sweeps',
+    scope: 'submit',
     does: 'submits a [sweep spec](sweep-spec.md); 201 with the sweep and its `Location`, after all its trials were validated',
+    query: submitQuerySchema,
     body: sweepSpecSchema,
     idempotent: true,
     answer: created(sweepSchema),
@@ -260,6 +299,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/v1/sweeps',
     tag: 'Sweeps',
+    scope: 'read',
     does: 'lists sweeps, newest first',
     query: sweepListQuerySchema,
     answer: list(sweepSchema),
@@ -269,6 +309,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/v1/sweeps/:id',
     tag: 'Sweeps',
+    scope: 'read',
     does: 'one sweep: state, number of trials in each state, budgets of its rungs, the best trial',
     answer: one(sweepSchema),
     errors: ['sweep_not_found'],
@@ -277,6 +318,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/v1/sweeps/:id/trials',
     tag: 'Sweeps',
+    scope: 'read',
     does: 'its trials by index: values, state, job, steps, the objective and all metrics at the end of each rung',
     answer: list(trialSchema),
     errors: ['sweep_not_found'],
@@ -285,6 +327,7 @@ export const OPERATIONS = {
     method: 'POST',
     path: '/v1/sweeps/:id/pause',
     tag: 'Sweeps',
+    scope: 'submit',
     does: 'starts and promotes no trial any more, and pauses the jobs that run; 409 `sweep_state_conflict` unless it runs',
     answer: one(sweepSchema),
     errors: ['sweep_not_found', 'sweep_state_conflict'],
@@ -293,6 +336,7 @@ export const OPERATIONS = {
     method: 'POST',
     path: '/v1/sweeps/:id/resume',
     tag: 'Sweeps',
+    scope: 'submit',
     does: 'goes on with it and with the jobs that were paused with it; 409 unless it is paused',
     answer: one(sweepSchema),
     errors: ['sweep_not_found', 'sweep_state_conflict'],
@@ -301,6 +345,7 @@ export const OPERATIONS = {
     method: 'POST',
     path: '/v1/sweeps/:id/cancel',
     tag: 'Sweeps',
+    scope: 'submit',
     does: 'ends it and cancels its jobs; 409 when it has ended',
     answer: one(sweepSchema),
     errors: ['sweep_not_found', 'sweep_state_conflict'],
@@ -309,6 +354,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/v1/nodes',
     tag: 'Nodes',
+    scope: 'read',
     does: 'nodes with their slots',
     answer: list(nodeSchema),
     errors: [],
@@ -317,6 +363,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/v1/nodes/:id',
     tag: 'Nodes',
+    scope: 'read',
     does: 'one node, by its id or name',
     answer: one(nodeSchema),
     errors: ['not_found'],
@@ -325,6 +372,8 @@ export const OPERATIONS = {
     method: 'POST',
     path: '/v1/nodes/:id/drain',
     tag: 'Nodes',
+    scope: 'admin',
+    allProjects: true,
     does:
       'gives it no new ranks until it is undrained, even when its worker starts anew; those that run go on to their end, or ' +
       'with `evict` stop with a checkpoint and go on elsewhere',
@@ -336,14 +385,93 @@ export const OPERATIONS = {
     method: 'POST',
     path: '/v1/nodes/:id/undrain',
     tag: 'Nodes',
+    scope: 'admin',
+    allProjects: true,
     does: 'gives it ranks again',
     answer: one(nodeSchema),
     errors: ['not_found'],
+  },
+  whoAmI: {
+    method: 'GET',
+    path: '/v1/whoami',
+    tag: 'Access',
+    scope: 'read',
+    does: 'the token of the request: name, scopes, project, when it ends',
+    answer: one(callerSchema),
+    errors: [],
+  },
+  signIn: {
+    method: 'POST',
+    path: '/v1/session',
+    tag: 'Access',
+    scope: 'none',
+    does: 'keeps a token in a cookie that pages cannot read, for browsers; they send it until they end, or `DELETE`',
+    body: signInSchema,
+    answer: one(callerSchema),
+    errors: ['token_invalid', 'origin_refused'],
+  },
+  signOut: {
+    method: 'DELETE',
+    path: '/v1/session',
+    tag: 'Access',
+    scope: 'none',
+    does: 'removes the cookie; the token stays valid',
+    answer: { type: 'nothing' },
+    errors: [],
+  },
+  createToken: {
+    method: 'POST',
+    path: '/v1/tokens',
+    tag: 'Access',
+    scope: 'admin',
+    does: 'makes a [token](../guides/security.md#tokens); 201 with it, which is told this once, and its `Location`',
+    body: newTokenSchema,
+    answer: created(createdTokenSchema),
+    errors: [],
+  },
+  listTokens: {
+    method: 'GET',
+    path: '/v1/tokens',
+    tag: 'Access',
+    scope: 'admin',
+    does: 'lists tokens, without their secrets, newest first; those that have expired or were revoked too',
+    query: pageQuerySchema,
+    answer: list(tokenSchema),
+    errors: [],
+  },
+  getToken: {
+    method: 'GET',
+    path: '/v1/tokens/:id',
+    tag: 'Access',
+    scope: 'admin',
+    does: 'one token, without its secret',
+    answer: one(tokenSchema),
+    errors: ['token_not_found'],
+  },
+  revokeToken: {
+    method: 'DELETE',
+    path: '/v1/tokens/:id',
+    tag: 'Access',
+    scope: 'admin',
+    does: 'revokes it, at once and for good; it stays on record',
+    answer: one(tokenSchema),
+    errors: ['token_not_found'],
+  },
+  listAudit: {
+    method: 'GET',
+    path: '/v1/audit',
+    tag: 'Access',
+    scope: 'admin',
+    does: 'who changed what, newest first',
+    query: auditQuerySchema,
+    answer: list(auditEventSchema),
+    errors: [],
   },
   getOpenApi: {
     method: 'GET',
     path: '/v1/openapi.json',
     tag: 'Service',
+    scope: 'none',
     does: 'this API as an OpenAPI 3.1 document; `/docs` shows it and tries it out',
     answer: { type: 'json' },
     errors: [],
@@ -352,6 +480,8 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/metrics',
     tag: 'Service',
+    scope: 'read',
+    allProjects: true,
     does: 'for Prometheus: requests and memory of this process, jobs, slots, the queue, and what running jobs report',
     answer: { type: 'text' },
     errors: [],
@@ -360,6 +490,7 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/healthz',
     tag: 'Service',
+    scope: 'none',
     does: '200 while the process answers',
     answer: one(healthSchema),
     errors: [],
@@ -368,11 +499,14 @@ export const OPERATIONS = {
     method: 'GET',
     path: '/readyz',
     tag: 'Service',
+    scope: 'none',
     does: '200 when its stores answer too, else 503; 503 while it drains',
     answer: { ...one(healthSchema), or: 503 },
     errors: [],
   },
 } as const satisfies Readonly<Record<string, Operation>>;
+
+export type OperationId = keyof typeof OPERATIONS;
 
 /** Names and types of the parameters of a path. */
 export type PathParameters<P extends string> = P extends `${string}:${infer Name}/${infer Rest}`

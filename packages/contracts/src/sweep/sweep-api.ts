@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { projectSchema } from '../access.js';
 import { pageQuerySchema } from '../api.js';
 import { durationSchema } from '../run-spec/duration.js';
 import { JOB_STATES } from '../states.js';
@@ -43,6 +44,7 @@ export type Trial = z.infer<typeof trialSchema>;
 export const sweepSchema = z.object({
   id: z.string(),
   name: z.string(),
+  project: z.string(),
   state: z.enum(SWEEP_STATES),
   reason: z.string().nullable(),
   spec: sweepSpecSchema,
@@ -59,4 +61,7 @@ export const sweepSchema = z.object({
 });
 export type Sweep = z.infer<typeof sweepSchema>;
 
-export const sweepListQuerySchema = pageQuerySchema.extend({ state: z.enum(SWEEP_STATES).optional() });
+export const sweepListQuerySchema = pageQuerySchema.extend({
+  project: projectSchema.optional(),
+  state: z.enum(SWEEP_STATES).optional(),
+});

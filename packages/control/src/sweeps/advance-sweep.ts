@@ -160,7 +160,8 @@ class Round {
 
   async #start(trial: TrialRow): Promise<void> {
     const id = newId('job');
-    await createJob(this.tx, id, await this.tx.sweeps.trialSpec(this.sweep.id, trial.index), this.#pauseAt(0));
+    const spec = await this.tx.sweeps.trialSpec(this.sweep.id, trial.index);
+    await createJob(this.tx, id, spec, { project: this.sweep.project, ...this.#pauseAt(0) });
     await this.#move(trial, 'running', { jobId: id });
   }
 

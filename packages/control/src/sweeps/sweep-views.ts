@@ -23,6 +23,7 @@ export function sweepView(row: SweepRow, trials: readonly TrialRow[]): Sweep {
   return {
     id: row.id,
     name: row.name,
+    project: row.project,
     state: row.state as SweepState,
     reason: row.reason,
     spec,

@@ -83,6 +83,7 @@ export interface QueueCursor {
 }
 
 export interface NewJob {
+  readonly project: string;
   /** Where it pauses by itself. */
   readonly pauseAt?: Duration;
   /** The run that it measures a checkpoint of. */
@@ -104,10 +105,15 @@ export class JobRepository {
     this.#client = client;
   }
 
-  async create(id: string, spec: RunSpec, { pauseAt, evaluates, resumesInit = false }: NewJob = {}): Promise<JobRow> {
+  async create(
+    id: string,
+    spec: RunSpec,
+    { project, pauseAt, evaluates, resumesInit = false }: NewJob,
+  ): Promise<JobRow> {
     return await this.#client.job.create({
       data: {
         id,
+        project,
         name: spec.name,
         state: 'queued',
         labels: spec.labels,
@@ -123,6 +129,12 @@ export class JobRepository {
 
   async find(id: string): Promise<JobRow | null> {
     return await this.#client.job.findUnique({ where: { id } });
+  }
+
+  /** Those of some jobs that belong to a project. */
+  async idsWithin(project: string, ids: readonly string[]): Promise<string[]> {
+    const rows = await this.#client.job.findMany({ where: { project, id: { in: [...ids] } }, select: { id: true } });
+    return rows.map(({ id }) => id);
   }
 
   /** Locks the row until the transaction ends. Every change of a job, its attempts, ranks and events happens under this lock. */
@@ -254,9 +266,10 @@ export class JobRepository {
    * The jobs that wait for slots, each pool in the order in which the scheduler looks at them. `createdAt` has the
    * precision of the cursor.
    */
-  async waiting(query: { pool?: string; after?: QueueCursor; limit: number }): Promise<WaitingJob[]> {
-    const { pool, after, limit } = query;
+  async waiting(query: { project?: string; pool?: string; after?: QueueCursor; limit: number }): Promise<WaitingJob[]> {
+    const { project, pool, after, limit } = query;
     const inPool = pool === undefined ? Prisma.empty : Prisma.sql`AND job.pool = ${pool}`;
+    const inProject = project === undefined ? Prisma.empty : Prisma.sql`AND job.project = ${project}`;
     const behind =
       after === undefined
         ? Prisma.empty
@@ -268,7 +281,7 @@ export class JobRepository {
           coalesce(not_before > clock_timestamp(), false) AS delayed, not_before AS "notBefore",
           created_at AS "createdAt", evaluates IS NOT NULL AND EXISTS (
             SELECT 1 FROM job AS run WHERE run.id = job.evaluates AND run.state IN ('queued', 'recovering')) AS "afterRun"
-        FROM job WHERE state IN ('queued', 'recovering') ${inPool}
+        FROM job WHERE state IN ('queued', 'recovering') ${inPool} ${inProject}
       ) AS waiting ${behind} ORDER BY priority DESC, "createdAt", id LIMIT ${limit}`;
   }
 
@@ -277,10 +290,17 @@ export class JobRepository {
   }
 
   /** Newest first. `label` is `key` or `key=value`. */
-  async list(query: { state?: JobState; label?: string; after?: JobCursor; limit: number }): Promise<JobRow[]> {
-    const { state, label, after, limit } = query;
+  async list(query: {
+    project?: string;
+    state?: JobState;
+    label?: string;
+    after?: JobCursor;
+    limit: number;
+  }): Promise<JobRow[]> {
+    const { project, state, label, after, limit } = query;
     const [key, value] = label === undefined ? [] : splitLabel(label);
     const filters: Prisma.JobWhereInput[] = [];
+    if (project !== undefined) filters.push({ project });
     if (state !== undefined) filters.push({ state });
     if (key !== undefined) {
       filters.push({ labels: { path: [key], ...(value === undefined ? { not: Prisma.AnyNull } : { equals: value }) } });

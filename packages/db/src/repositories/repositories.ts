@@ -1,4 +1,5 @@
 import { AttemptRepository } from './attempt-repository.js';
+import { AuditRepository } from './audit-repository.js';
 import { CheckpointRepository } from './checkpoint-repository.js';
 import type { Client } from './client.js';
 import { EventRepository } from './event-repository.js';
@@ -9,6 +10,7 @@ import { MetricRepository } from './metric-repository.js';
 import { NodeRepository } from './node-repository.js';
 import { OutboxRepository } from './outbox-repository.js';
 import { SweepRepository } from './sweep-repository.js';
+import { TokenRepository } from './token-repository.js';
 
 /** One repository per aggregate, all on one client. */
 export interface Repositories {
@@ -22,6 +24,8 @@ export interface Repositories {
   readonly outbox: OutboxRepository;
   readonly idempotency: IdempotencyRepository;
   readonly sweeps: SweepRepository;
+  readonly tokens: TokenRepository;
+  readonly audit: AuditRepository;
 }
 
 export function createRepositories(client: Client): Repositories {
@@ -36,5 +40,7 @@ export function createRepositories(client: Client): Repositories {
     outbox: new OutboxRepository(client),
     idempotency: new IdempotencyRepository(client),
     sweeps: new SweepRepository(client),
+    tokens: new TokenRepository(client),
+    audit: new AuditRepository(client),
   };
 }

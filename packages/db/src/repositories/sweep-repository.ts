@@ -61,8 +61,10 @@ export class SweepRepository {
     this.#client = client;
   }
 
-  async create(id: string, spec: SweepSpec, trials: readonly NewTrial[]): Promise<SweepRow> {
-    const row = await this.#client.sweep.create({ data: { id, name: spec.name, state: 'running', spec: json(spec) } });
+  async create(id: string, project: string, spec: SweepSpec, trials: readonly NewTrial[]): Promise<SweepRow> {
+    const row = await this.#client.sweep.create({
+      data: { id, project, name: spec.name, state: 'running', spec: json(spec) },
+    });
     await this.#client.trial.createMany({
       data: trials.map((trial, index) => ({
         sweepId: id,
@@ -86,14 +88,18 @@ export class SweepRepository {
   }
 
   /** Newest first. */
-  async list(query: { state?: SweepState; after?: SweepCursor; limit: number }): Promise<SweepRow[]> {
-    const { state, after, limit } = query;
+  async list(query: { project?: string; state?: SweepState; after?: SweepCursor; limit: number }): Promise<SweepRow[]> {
+    const { project, state, after, limit } = query;
     const older: Prisma.SweepWhereInput =
       after === undefined
         ? {}
         : { OR: [{ createdAt: { lt: after.createdAt } }, { createdAt: after.createdAt, id: { lt: after.id } }] };
     return await this.#client.sweep.findMany({
-      where: { ...(state === undefined ? {} : { state }), ...older },
+      where: {
+        ...(project === undefined ? {} : { project }),
+        ...(state === undefined ? {} : { state }),
+        ...older,
+      },
       orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
       take: limit,
     });
