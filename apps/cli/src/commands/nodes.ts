@@ -13,7 +13,7 @@ export async function nodes(context: Context, options: ServerOptions): Promise<n
       node.name,
       node.state,
       node.pool,
-      `${node.slots.filter((slot) => slot.jobId !== null).length}/${node.slots.length}`,
+      `${node.slots.filter((slot) => slot.busy).length}/${node.slots.length}`,
       node.engines.join(', '),
       node.host,
       formatAge(node.registeredAt),

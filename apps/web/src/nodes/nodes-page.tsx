@@ -21,7 +21,7 @@ export default function NodesPage() {
     document.title = 'Nodes · Clipyard';
   }, []);
   const slots = nodes.data?.flatMap((node) => node.slots) ?? [];
-  const busy = slots.filter((slot) => slot.jobId !== null).length;
+  const busy = slots.filter((slot) => slot.busy).length;
   return (
     <>
       <header className="page-head">
@@ -64,9 +64,11 @@ export default function NodesPage() {
             </dl>
             <ul className="slots" aria-label={`Slots of ${node.name}`}>
               {node.slots.map((slot) => (
-                <li key={slot.index} className={slot.jobId === null ? 'slot' : 'slot busy'}>
+                <li key={slot.index} className={slot.busy ? 'slot busy' : 'slot'}>
                   {slot.jobId === null ? (
-                    <span className="muted">Slot {slot.index} is free</span>
+                    <span className="muted">
+                      Slot {slot.index} {slot.busy ? 'works for another project' : 'is free'}
+                    </span>
                   ) : (
                     <Link data-row href={`/runs/${slot.jobId}`}>
                       Slot {slot.index}: rank {slot.rank} of {slot.jobId}
