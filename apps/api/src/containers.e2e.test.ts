@@ -38,6 +38,9 @@ const SPEC: RunSpecInput = {
   checkpoint: { everySteps: 10, keepLast: 5 },
 };
 
+/** The first token, an admin's. */
+const TOKEN = 'c0ffee'.repeat(8);
+
 const missing = await whyNoImages();
 
 describe.skipIf(missing !== undefined)(`images${missing === undefined ? '' : ` (no Docker here: ${missing})`}`, () => {
@@ -97,6 +100,7 @@ describe.skipIf(missing !== undefined)(`images${missing === undefined ? '' : ` (
         ...(process.env as Record<string, string>),
         POSTGRES_PASSWORD: 'a1b2c3',
         REDIS_PASSWORD: 'd4e5f6',
+        CLIPYARD_BOOTSTRAP_TOKEN: TOKEN,
         CLIPYARD_VERSION: IMAGE_TAG,
         PORT: String(port),
       })
@@ -134,7 +138,8 @@ class Server {
   }
 
   async bytes(path: string, init: RequestInit = {}): Promise<Buffer> {
-    const response = await fetch(`${this.#url}${path}`, init);
+    const headers = { authorization: `Bearer ${TOKEN}`, ...init.headers };
+    const response = await fetch(`${this.#url}${path}`, { ...init, headers });
     const body = Buffer.from(await response.arrayBuffer());
     if (!response.ok) throw new Error(`${path}: ${response.status} ${body}`);
     return body;
@@ -197,6 +202,7 @@ async function startStack(): Promise<Stack> {
         .withEnvironment({
           DATABASE_URL: 'postgresql://clipyard:secret@postgres:5432/clipyard',
           REDIS_URL: 'redis://redis:6379',
+          CLIPYARD_BOOTSTRAP_TOKEN: TOKEN,
           ...environment,
         })
         .withBindMounts([{ source: volume, target: HOME }])
