@@ -1,4 +1,4 @@
-import { JOB_STATES } from '@clipyard/contracts';
+import { JOB_SORTS, JOB_STATES } from '@clipyard/contracts';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { collect, positiveNumber, wholeNumber } from './arguments.js';
 import { evaluate, results } from './commands/evaluate.js';
@@ -62,8 +62,17 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
     .action(async (file, options) => finish(await submit(context, file, options)));
   server(program.command('ps'))
     .description('list jobs, newest first')
-    .addOption(new Option('--state <state>', 'only jobs in this state').choices(JOB_STATES))
-    .option('--label <label>', 'only jobs with this label: key or key=value')
+    .addOption(new Option('--state <state...>', 'only jobs in these states').choices(JOB_STATES).default([], 'all'))
+    .option(
+      '--label <label>',
+      'only jobs with this label, key or key=value; may be given often',
+      collect,
+      [] as string[],
+    )
+    .option('--text <text>', 'only jobs with this in id, name, labels or reason')
+    .option('--since <time>', 'only jobs not older than this, a time or an age such as 12h')
+    .option('--before <time>', 'only jobs older than this')
+    .addOption(new Option('--sort <by>', 'by what, - for descending (default: -createdAt)').choices(JOB_SORTS))
     .option('--limit <n>', 'at most so many', wholeNumber, 20)
     .action(async (options) => finish(await ps(context, options)));
   server(program.command('watch').addArgument(job()))

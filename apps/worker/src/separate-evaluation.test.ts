@@ -51,7 +51,7 @@ async function told(jobId: string) {
 }
 
 const evaluationsOf = async (jobId: string): Promise<readonly Job[]> =>
-  (await harness.plane.listJobs({ label: `evaluates=${jobId}`, limit: 50 })).items;
+  (await harness.plane.listJobs({ label: [`evaluates=${jobId}`], limit: 50 })).items;
 
 it('finds bit for bit what the run itself would have found at these steps, though a rank of it is killed', async () => {
   await harness.agent();

@@ -12,6 +12,7 @@ import {
   type Job,
   type JobEvent,
   type JobPatch,
+  type JobSort,
   type JobState,
   jobSchema,
   type LogLevel,
@@ -59,6 +60,20 @@ export type MetricQuery = {
   readonly toStep?: number;
 };
 
+/** Which jobs of all, in which order. Times are ISO 8601. */
+export interface JobQuery {
+  readonly state?: JobState | readonly JobState[];
+  /** `key` or `key=value`; of several all must be there. */
+  readonly label?: string | readonly string[];
+  /** In id, name, labels or reason, whatever the case. */
+  readonly text?: string;
+  readonly createdAfter?: string;
+  readonly createdBefore?: string;
+  readonly sort?: JobSort;
+  readonly cursor?: string;
+  readonly limit?: number;
+}
+
 /**
  * The REST API, `/v1`, as typed calls. Every call throws the server's coded error with its fields, `server_unreachable`
  * when no server answers (after retries, where repeating does no harm), or the reason of an aborted signal. It runs in
@@ -91,12 +106,9 @@ export class Client {
     return this.#reader.create(jobSchema, '/v1/jobs', spec, { idempotencyKey, ...call });
   }
 
-  /** Jobs, newest first. */
-  list(
-    query: { state?: JobState; label?: string; cursor?: string; limit?: number } = {},
-    options: Call = {},
-  ): Promise<Page<Job>> {
-    return this.#reader.page(jobSchema, '/v1/jobs', query, options);
+  /** Jobs, newest first unless `sort` says otherwise. */
+  list(query: JobQuery = {}, options: Call = {}): Promise<Page<Job>> {
+    return this.#reader.page(jobSchema, '/v1/jobs', { ...query }, options);
   }
 
   get(jobId: string, options: Call = {}): Promise<Job> {

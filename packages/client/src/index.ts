@@ -1,1 +1,1 @@
-export { Client, type ClientOptions } from './client.js';
+export { Client, type ClientOptions, type JobQuery } from './client.js';

@@ -235,24 +235,47 @@ export const auditQuerySchema = pageQuerySchema.extend({
   until: z.iso.datetime().optional(),
 });
 
+/** A parameter that may be given often. */
+function several<T extends z.ZodType>(item: T, max: number) {
+  return z.union([item, z.array(item).max(max)]).transform((value) => [value].flat() as z.output<T>[]);
+}
+
+/** `-`: descending. */
+export const JOB_SORTS = [
+  '-createdAt',
+  'createdAt',
+  '-finishedAt',
+  'finishedAt',
+  '-priority',
+  'priority',
+  'name',
+  '-name',
+] as const;
+export type JobSort = (typeof JOB_SORTS)[number];
+
+const timeFilter = z.iso.datetime({ offset: true }).optional();
+
 export const jobListQuerySchema = pageQuerySchema.extend({
   project: projectSchema.optional(),
-  state: z.enum(JOB_STATES).optional(),
-  label: z.string().max(320).optional().describe('`key` or `key=value`'),
+  state: several(z.enum(JOB_STATES), JOB_STATES.length).optional().describe('may be given often'),
+  label: several(z.string().min(1).max(320), 16)
+    .optional()
+    .describe('`key` or `key=value`; may be given often, then all must be there'),
+  text: z.string().min(1).max(200).optional().describe('in id, name, labels or reason, whatever the case'),
+  createdAfter: timeFilter.describe('not older than this time'),
+  createdBefore: timeFilter.describe('older than this time'),
+  sort: z.enum(JOB_SORTS).default('-createdAt').describe('by what, `-` for descending'),
 });
 
-const metricName = z.string().max(200);
-const step = z.coerce.number().int().min(0).max(2_147_483_647);
 export const queueQuerySchema = pageQuerySchema.extend({
   pool: z.string().max(63).optional().describe('only jobs that wait in this pool'),
 });
 
+const metricName = z.string().max(200);
+const step = z.coerce.number().int().min(0).max(2_147_483_647);
+
 export const metricsQuerySchema = z.object({
-  name: z
-    .union([metricName, z.array(metricName).max(LIMITS.metricNames)])
-    .transform((name) => [name].flat())
-    .optional()
-    .describe('of the metric; may be given often'),
+  name: several(metricName, LIMITS.metricNames).optional().describe('of the metric; may be given often'),
   afterStep: step.optional().describe('only points after this step'),
   fromStep: step.optional().describe('only points from this step on'),
   toStep: step.optional().describe('only points up to this step'),

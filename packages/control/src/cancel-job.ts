@@ -12,8 +12,9 @@ export async function cancelJob(tx: Repositories, job: JobRow, reason: string): 
   const attempt = job.epoch === 0 ? null : await tx.attempts.find(job.id, job.epoch);
   if (attempt !== null) await stopAttempt(tx, moved, attempt, { reason, save: false });
   for (const { id } of await tx.jobs.unsettledEvaluations(job.id)) {
-    const evaluation = (await tx.jobs.lock(id))!;
-    if (!isFinalJobState(evaluation.state as JobState)) await cancelJob(tx, evaluation, 'its run was cancelled');
+    const evaluation = await tx.jobs.lock(id);
+    if (evaluation !== null && !isFinalJobState(evaluation.state as JobState))
+      await cancelJob(tx, evaluation, 'its run was cancelled');
   }
   return moved;
 }

@@ -8,6 +8,7 @@ import type {
   Job,
   JobEvent,
   JobPatch,
+  JobSort,
   JobState,
   LogLevel,
   LogLine,
@@ -44,13 +45,8 @@ export interface ControlPlane {
   readonly sweeps: SweepPlane;
   readonly access: AccessPlane;
   getJob(jobId: string): Promise<Job>;
-  listJobs(query: {
-    project?: string;
-    state?: JobState;
-    label?: string;
-    cursor?: string;
-    limit: number;
-  }): Promise<Page<Job>>;
+  /** All that the filters let through, newest first unless `sort` says otherwise. */
+  listJobs(query: JobFilter & { sort?: JobSort; cursor?: string; limit: number }): Promise<Page<Job>>;
   /** Cancels a job in any state that is not final; throws `job_state_conflict` otherwise. */
   cancelJob(jobId: string): Promise<Job>;
   /**
@@ -113,6 +109,18 @@ export interface MetricRange {
   readonly afterStep?: number | undefined;
   readonly fromStep?: number | undefined;
   readonly toStep?: number | undefined;
+}
+
+/** Which jobs; whatever is set must hold. Times are ISO 8601. */
+export interface JobFilter {
+  readonly project?: string;
+  readonly state?: readonly JobState[];
+  /** Each `key` or `key=value`. */
+  readonly label?: readonly string[];
+  /** In id, name, labels or reason, whatever the case. */
+  readonly text?: string;
+  readonly createdAfter?: string;
+  readonly createdBefore?: string;
 }
 
 export interface Overview {

@@ -124,7 +124,7 @@ export function createControlPlane(
     overview: () =>
       database.read(async (db) => {
         const counts = new Map((await db.jobs.countByState()).map(({ state, jobs }) => [state, jobs]));
-        const running = await db.jobs.list({ state: 'running', limit: OVERVIEW_JOBS });
+        const running = await db.jobs.list({ states: ['running'], limit: OVERVIEW_JOBS });
         return {
           jobs: Object.fromEntries(JOB_STATES.map((state) => [state, counts.get(state) ?? 0])) as Overview['jobs'],
           slots: await db.nodes.slotUse(),
@@ -133,15 +133,26 @@ export function createControlPlane(
         };
       }),
 
-    async listJobs({ project, cursor, limit, ...filter }) {
-      const after = cursor === undefined ? {} : { after: decodeJobCursor(cursor) };
+    async listJobs({ project, cursor, limit, state, label, createdAfter, createdBefore, text, sort = '-createdAt' }) {
       const within = narrowed(caller, project);
       if (within === undefined) return { items: [], nextCursor: null };
-      const rows = await database.read((db) => db.jobs.list({ ...filter, ...within, ...after, limit: limit + 1 }));
+      const rows = await database.read((db) =>
+        db.jobs.list({
+          ...within,
+          ...(state === undefined ? {} : { states: state }),
+          ...(label === undefined ? {} : { labels: label }),
+          ...(text === undefined ? {} : { text }),
+          ...(createdAfter === undefined ? {} : { createdAfter: new Date(createdAfter) }),
+          ...(createdBefore === undefined ? {} : { createdBefore: new Date(createdBefore) }),
+          ...(cursor === undefined ? {} : { after: decodeJobCursor(cursor, sort) }),
+          sort,
+          limit: limit + 1,
+        }),
+      );
       const items = rows.slice(0, limit);
       return {
         items: items.map(jobView),
-        nextCursor: rows.length > limit ? encodeJobCursor(items.at(-1)!) : null,
+        nextCursor: rows.length > limit ? encodeJobCursor(items.at(-1)!, sort) : null,
       };
     },
 

@@ -27,8 +27,10 @@ async function endAsLost(database: Database, ranks: readonly RankRow[], error: S
   for (const { jobId, epoch } of fences.values()) {
     const lost = ranks.filter((rank) => rank.jobId === jobId && rank.epoch === epoch).map(({ rank }) => rank);
     await database.transaction(async (tx) => {
-      const job = (await tx.jobs.lock(jobId))!;
-      const attempt = (await tx.attempts.find(jobId, epoch))!;
+      const job = await tx.jobs.lock(jobId);
+      const attempt = await tx.attempts.find(jobId, epoch);
+      // Ended and deleted since they were looked up.
+      if (job === null || attempt === null) return;
       await endRanks(
         tx,
         job,

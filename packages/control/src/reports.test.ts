@@ -74,10 +74,10 @@ describe('submitting', () => {
       cursor = page.nextCursor ?? undefined;
     } while (cursor !== undefined);
     expect(seen).toEqual(ids);
-    expect((await harness.plane.listJobs({ label: 'team=a=b', limit: 10 })).items).toHaveLength(3);
-    expect((await harness.plane.listJobs({ label: 'team', limit: 10 })).items).toHaveLength(5);
-    expect((await harness.plane.listJobs({ label: 'none', limit: 10 })).items).toEqual([]);
-    expect((await harness.plane.listJobs({ state: 'failed', limit: 10 })).items).toEqual([]);
+    expect((await harness.plane.listJobs({ label: ['team=a=b'], limit: 10 })).items).toHaveLength(3);
+    expect((await harness.plane.listJobs({ label: ['team'], limit: 10 })).items).toHaveLength(5);
+    expect((await harness.plane.listJobs({ label: ['none'], limit: 10 })).items).toEqual([]);
+    expect((await harness.plane.listJobs({ state: ['failed'], limit: 10 })).items).toEqual([]);
     await expect(harness.plane.listJobs({ cursor: 'x', limit: 1 })).rejects.toMatchObject({ code: 'request_invalid' });
   });
 });

@@ -59,7 +59,7 @@ describe('a run that is evaluated separately', () => {
     });
 
   async function evaluations(): Promise<Job[]> {
-    const { items } = await harness.plane.listJobs({ limit: 50, label: `evaluates=${run.jobId}` });
+    const { items } = await harness.plane.listJobs({ limit: 50, label: [`evaluates=${run.jobId}`] });
     const stepOf = ({ spec: { model } }: Job): number => Number(model.init!.split('@')[1]);
     return [...items].sort((a, b) => stepOf(a) - stepOf(b));
   }

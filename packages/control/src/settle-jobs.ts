@@ -31,14 +31,17 @@ export async function settleJobs(
 
 /** Runs are locked before their evaluations, here and wherever both are. */
 async function settleJob(tx: Repositories, id: string, removes: boolean): Promise<void> {
-  const { evaluates, spec } = (await tx.jobs.find(id))!;
+  const before = await tx.jobs.find(id);
+  // Deleted since it was looked up, here and below.
+  if (before === null) return;
+  const { evaluates, spec } = before;
   const others = new Map<string, JobRow>();
   for (const other of [...new Set(referredJobs(spec as unknown as RunSpec))].sort()) {
     const job = await tx.jobs.lock(other);
     if (job !== null) others.set(other, job);
   }
-  const job = (await tx.jobs.lock(id))!;
-  if (job.settled) return;
+  const job = await tx.jobs.lock(id);
+  if (job === null || job.settled) return;
   const run = evaluates === null ? undefined : others.get(evaluates);
   if (run !== undefined) await handOver(tx, run, job);
   await tx.jobs.update(id, { settled: true });

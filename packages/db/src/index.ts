@@ -6,11 +6,12 @@ export { migrate } from './migrate.js';
 export type { AttemptRow, AttemptWithRanks, RankPlace, RankRow } from './repositories/attempt-repository.js';
 export type { AuditEntry, AuditQuery, AuditRow } from './repositories/audit-repository.js';
 export type { CheckpointRow } from './repositories/checkpoint-repository.js';
+export type { TimeCursor } from './repositories/client.js';
 export type { EventRow } from './repositories/event-repository.js';
+export type { JobCursor, JobListQuery } from './repositories/job-list.js';
 export type {
   FreeCount,
   JobChanges,
-  JobCursor,
   JobNeeds,
   JobRow,
   NewJob,
@@ -24,6 +25,6 @@ export type { MetricExtent, MetricRow, MetricSeriesRow, MetricValue } from './re
 export type { FreeSlot, NodeRow, NodeWithSlots, ReadySlots, SlotRow } from './repositories/node-repository.js';
 export type { OutboxRow } from './repositories/outbox-repository.js';
 export type { Repositories } from './repositories/repositories.js';
-export type { NewTrial, SweepCursor, SweepRow, TrialRow } from './repositories/sweep-repository.js';
+export type { NewTrial, SweepRow, TrialRow } from './repositories/sweep-repository.js';
 export type { TokenData, TokenRow } from './repositories/token-repository.js';
 export { bootTestDatabase, type TestDatabase } from './test-database.js';

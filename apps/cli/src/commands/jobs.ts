@@ -1,4 +1,4 @@
-import { isFinalJobState, type Job, type JobState } from '@clipyard/contracts';
+import { fieldError, isFinalJobState, type Job, type JobSort, type JobState } from '@clipyard/contracts';
 import { type Context, clientOf, type ServerOptions } from '../context.js';
 import { EXIT } from '../exit-codes.js';
 import { evaluationLines } from '../output/evaluation-lines.js';
@@ -27,15 +27,30 @@ export async function submit(
   return EXIT.ok;
 }
 
-export async function ps(
-  context: Context,
-  options: ServerOptions & { state?: JobState; label?: string; limit?: number },
-): Promise<number> {
+export interface PsOptions extends ServerOptions {
+  readonly state: readonly JobState[];
+  readonly label: readonly string[];
+  readonly text?: string;
+  readonly since?: string;
+  readonly before?: string;
+  readonly sort?: JobSort;
+  readonly limit?: number;
+}
+
+export async function ps(context: Context, options: PsOptions): Promise<number> {
   const { terminal, signal } = context;
-  const { state, label, limit = 20 } = options;
+  const { state, label, text, since, before, sort, limit = 20 } = options;
   const client = await clientOf(context, options);
   const page = await client.list(
-    { limit, ...(state === undefined ? {} : { state }), ...(label === undefined ? {} : { label }) },
+    {
+      limit,
+      state,
+      label,
+      ...(text === undefined ? {} : { text }),
+      ...(since === undefined ? {} : { createdAfter: timeOf('--since', since) }),
+      ...(before === undefined ? {} : { createdBefore: timeOf('--before', before) }),
+      ...(sort === undefined ? {} : { sort }),
+    },
     { signal },
   );
   if (options.json === true) terminal.out(JSON.stringify(page));
@@ -43,9 +58,24 @@ export async function ps(
   else {
     for (const line of formatTable(['JOB', 'NAME', 'STATE', 'STEP', 'RANKS', 'LOSS', 'AGE'], page.items.map(row)))
       terminal.out(line);
-    if (page.nextCursor !== null) terminal.out(`the newest ${page.items.length}; --limit shows more`);
+    if (page.nextCursor !== null) terminal.out(`the first ${page.items.length}; --limit shows more`);
   }
   return EXIT.ok;
+}
+
+const UNITS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** A time as ISO 8601 from a time, or from an age such as 90m, 12h or 7d. Throws `request_invalid`. */
+function timeOf(path: string, text: string): string {
+  const [, count, unit] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
+  const at = unit === undefined ? Date.parse(text) : Date.now() - Number(count) * UNITS[unit as keyof typeof UNITS];
+  if (!Number.isNaN(at)) return new Date(at).toISOString();
+  throw fieldError('request_invalid', {
+    path,
+    message: 'is neither a time nor an age',
+    value: text,
+    remedy: 'Write it as 2026-01-31, 2026-01-31T12:00Z, 90m, 12h or 7d.',
+  });
 }
 
 function row(job: Job): string[] {

@@ -99,7 +99,7 @@ export const OPERATIONS = {
     path: '/v1/jobs',
     tag: 'Jobs',
     scope: 'read',
-    does: 'lists jobs, newest first',
+    does: 'lists jobs, newest first unless `sort` says otherwise',
     query: jobListQuerySchema,
     answer: list(jobSchema),
     errors: [],

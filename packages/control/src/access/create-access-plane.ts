@@ -1,6 +1,6 @@
 import { type AuditEvent, fieldError, SCOPES, type Scope, type Token } from '@clipyard/contracts';
 import type { AuditRow, Database, TokenRow } from '@clipyard/db';
-import { decodeJobCursor, decodeRowId, encodeJobCursor } from '../cursor.js';
+import { decodeRowId, decodeTimeCursor, encodeTimeCursor } from '../cursor.js';
 import type { AccessPlane } from './access-plane.js';
 import type { Behalf } from './behalf.js';
 import { callerView, narrowed, projectFor, scopesOf, sees } from './caller.js';
@@ -42,12 +42,12 @@ export function createAccessPlane({ database }: { readonly database: Database },
     },
 
     async listTokens({ cursor, limit }) {
-      const after = cursor === undefined ? {} : { after: decodeJobCursor(cursor) };
+      const after = cursor === undefined ? {} : { after: decodeTimeCursor(cursor) };
       const rows = await database.read((db) => db.tokens.list({ project: caller.project, ...after, limit: limit + 1 }));
       const items = rows.slice(0, limit);
       return {
         items: items.map(tokenView),
-        nextCursor: rows.length > limit ? encodeJobCursor(items.at(-1)!) : null,
+        nextCursor: rows.length > limit ? encodeTimeCursor(items.at(-1)!) : null,
       };
     },
 

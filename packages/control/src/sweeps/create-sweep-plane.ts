@@ -5,7 +5,7 @@ import type { Behalf } from '../access/behalf.js';
 import { narrowed, projectFor, sees } from '../access/caller.js';
 import { assertSatisfiable } from '../capacity.js';
 import { pinCheckpoints } from '../checkpoint-references.js';
-import { decodeJobCursor, encodeJobCursor } from '../cursor.js';
+import { decodeTimeCursor, encodeTimeCursor } from '../cursor.js';
 import { claimKey } from '../idempotency.js';
 import { wakeForSweep } from '../messages.js';
 import { inSweep, planTrials } from './plan-trials.js';
@@ -73,7 +73,7 @@ export function createSweepPlane({ database }: { readonly database: Database }, 
     get: (sweepId) => database.read(async (db) => view(db, found(sweepId, await db.sweeps.find(sweepId)))),
 
     async list({ project, cursor, limit, ...filter }) {
-      const after = cursor === undefined ? {} : { after: decodeJobCursor(cursor) };
+      const after = cursor === undefined ? {} : { after: decodeTimeCursor(cursor) };
       const within = narrowed(caller, project);
       if (within === undefined) return { items: [], nextCursor: null };
       return await database.read(async (db) => {
@@ -81,7 +81,7 @@ export function createSweepPlane({ database }: { readonly database: Database }, 
         const items = rows.slice(0, limit);
         return {
           items: await Promise.all(items.map((row) => view(db, row))),
-          nextCursor: rows.length > limit ? encodeJobCursor(items.at(-1)!) : null,
+          nextCursor: rows.length > limit ? encodeTimeCursor(items.at(-1)!) : null,
         };
       });
     },

@@ -3,6 +3,12 @@ import type { Prisma } from '../generated/client.js';
 /** Prisma's client, inside a transaction or not. */
 export type Client = Prisma.TransactionClient;
 
+/** Where a list with the newest first goes on: after this row. */
+export interface TimeCursor {
+  readonly createdAt: Date;
+  readonly id: string;
+}
+
 /**
  * A value for a JSON column; what we store has been validated, and Prisma's type does not take readonly arrays. Texts in
  * it, such as the message of an error that quotes somebody's file, are made storable.

@@ -7,14 +7,9 @@ import {
 } from '@clipyard/contracts';
 import { type Job as JobRow, Prisma } from '../generated/client.js';
 import { type Client, json, storableText } from './client.js';
+import { type JobListQuery, listJobs } from './job-list.js';
 
 export type { JobRow };
-
-/** Where a list goes on: after this job, newest first. */
-export interface JobCursor {
-  readonly createdAt: Date;
-  readonly id: string;
-}
 
 /** What a job asks of the nodes that it runs on. */
 export interface JobNeeds {
@@ -289,36 +284,7 @@ export class JobRepository {
     await this.#client.job.delete({ where: { id } });
   }
 
-  /** Newest first. `label` is `key` or `key=value`. */
-  async list(query: {
-    project?: string;
-    state?: JobState;
-    label?: string;
-    after?: JobCursor;
-    limit: number;
-  }): Promise<JobRow[]> {
-    const { project, state, label, after, limit } = query;
-    const [key, value] = label === undefined ? [] : splitLabel(label);
-    const filters: Prisma.JobWhereInput[] = [];
-    if (project !== undefined) filters.push({ project });
-    if (state !== undefined) filters.push({ state });
-    if (key !== undefined) {
-      filters.push({ labels: { path: [key], ...(value === undefined ? { not: Prisma.AnyNull } : { equals: value }) } });
-    }
-    if (after !== undefined) {
-      filters.push({
-        OR: [{ createdAt: { lt: after.createdAt } }, { createdAt: after.createdAt, id: { lt: after.id } }],
-      });
-    }
-    return await this.#client.job.findMany({
-      where: { AND: filters },
-      orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
-      take: limit,
-    });
+  async list(query: JobListQuery): Promise<JobRow[]> {
+    return await listJobs(this.#client, query);
   }
-}
-
-function splitLabel(label: string): [string, string?] {
-  const at = label.indexOf('=');
-  return at < 0 ? [label] : [label.slice(0, at), label.slice(at + 1)];
 }

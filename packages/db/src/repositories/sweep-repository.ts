@@ -7,7 +7,7 @@ import {
   type TrialState,
 } from '@clipyard/contracts';
 import type { Prisma, Sweep as SweepRow } from '../generated/client.js';
-import { type Client, json, storableText } from './client.js';
+import { type Client, json, storableText, type TimeCursor } from './client.js';
 
 export type { SweepRow };
 
@@ -34,11 +34,6 @@ const TRIAL_FIELDS = {
   job: { select: JOB_FIELDS },
 } as const;
 export type TrialRow = Prisma.TrialGetPayload<{ select: typeof TRIAL_FIELDS }>;
-
-export interface SweepCursor {
-  readonly createdAt: Date;
-  readonly id: string;
-}
 
 export interface NewTrial {
   readonly values: Readonly<Record<string, unknown>>;
@@ -88,7 +83,7 @@ export class SweepRepository {
   }
 
   /** Newest first. */
-  async list(query: { project?: string; state?: SweepState; after?: SweepCursor; limit: number }): Promise<SweepRow[]> {
+  async list(query: { project?: string; state?: SweepState; after?: TimeCursor; limit: number }): Promise<SweepRow[]> {
     const { project, state, after, limit } = query;
     const older: Prisma.SweepWhereInput =
       after === undefined
