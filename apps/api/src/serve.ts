@@ -1,4 +1,11 @@
-import { OPERATIONS, type Operation, type OperationId, type PathParameters, type QueryOf } from '@clipyard/contracts';
+import {
+  isTagged,
+  OPERATIONS,
+  type Operation,
+  type OperationId,
+  type PathParameters,
+  type QueryOf,
+} from '@clipyard/contracts';
 import type { Behalf, ControlPlane } from '@clipyard/control';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify';
 import { z } from 'zod';
@@ -45,6 +52,7 @@ export function serve<const O extends Operation>(
 ): void {
   server.route({
     ...options,
+    config: { tagged: isTagged(operation), ...options.config },
     method: operation.method,
     url: operation.path,
     onRequest: async (request) => {

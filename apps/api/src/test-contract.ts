@@ -29,7 +29,7 @@ export function disagreements(server: FastifyInstance): readonly string[] {
   function disagreement({ responses }: Documented, reply: FastifyReply, payload: unknown): string | undefined {
     const answer = responses[reply.statusCode];
     if (answer === undefined) return 'the status is not documented';
-    if (answer.content === undefined) return payload === undefined ? undefined : 'has a body';
+    if (answer.content === undefined) return payload ? 'has a body' : undefined;
     const type = String(reply.getHeader('content-type')).split(';')[0]!;
     const documented = answer.content[type];
     if (documented === undefined) return `${type} is not documented`;

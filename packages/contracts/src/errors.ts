@@ -76,6 +76,7 @@ export const ERRORS = {
     fault: 'user',
     title: 'The sweep is not in a state that allows this',
   },
+  range_not_satisfiable: { status: 416, retryable: false, fault: 'user', title: 'The file has no such bytes' },
   payload_too_large: { status: 413, retryable: false, fault: 'user', title: 'The request body is too large' },
   data_not_found: { status: 422, retryable: false, fault: 'user', title: 'A data file is missing' },
   data_tar_truncated: { status: 422, retryable: false, fault: 'user', title: 'A tar shard is truncated or damaged' },

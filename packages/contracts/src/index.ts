@@ -101,7 +101,14 @@ export {
   queueEntrySchema,
 } from './rest/job-actions.js';
 export { openApiDocument } from './rest/openapi.js';
-export { OPERATIONS, type Operation, type OperationId, type PathParameters, type QueryOf } from './rest/operations.js';
+export {
+  isTagged,
+  OPERATIONS,
+  type Operation,
+  type OperationId,
+  type PathParameters,
+  type QueryOf,
+} from './rest/operations.js';
 export { CORRUPTION_TYPES, type CorruptionType } from './run-spec/corruptions.js';
 export { type DataSource, dataSourceSchema } from './run-spec/data-source.js';
 export type { Duration } from './run-spec/duration.js';

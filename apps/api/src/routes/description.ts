@@ -21,7 +21,8 @@ const PAGES_POLICY = [
 /** The API as OpenAPI, as a document and as pages that need nothing from elsewhere. */
 export function descriptionRoutes(server: FastifyInstance): void {
   const document = openApiDocument(VERSION);
-  serve(server, OPERATIONS.getOpenApi, async () => document);
+  const text = JSON.stringify(document);
+  serve(server, OPERATIONS.getOpenApi, async ({ reply }) => reply.type('application/json; charset=utf-8').send(text));
   server.register(swagger, {
     mode: 'static',
     // Its types know OpenAPI up to 3.0 only.

@@ -1,5 +1,14 @@
-import { forkSchema, type Job, jobPatchSchema, OPERATIONS, parseRunSpec, type RunSpec } from '@clipyard/contracts';
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import {
+  fieldError,
+  forkSchema,
+  type Job,
+  jobPatchSchema,
+  OPERATIONS,
+  parseRunSpec,
+  type RunSpec,
+} from '@clipyard/contracts';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { digest, matchesRevision } from '../conditional.js';
 import { idempotencyKey, parseBody } from '../request-input.js';
 import { serve, whole } from '../serve.js';
 
@@ -19,10 +28,15 @@ export function jobRoutes(server: FastifyInstance, { checkModel }: JobRouteDeps)
     return made(reply, await control.submitJob(spec, asked));
   });
   serve(server, OPERATIONS.listJobs, ({ control, query }) => control.listJobs(query));
-  serve(server, OPERATIONS.getJob, ({ control, params }) => control.getJob(params.id));
-  serve(server, OPERATIONS.editJob, ({ control, params, body }) =>
-    control.editJob(params.id, parseBody(jobPatchSchema, body)),
+  serve(server, OPERATIONS.getJob, async ({ control, params, reply }) =>
+    withRevision(reply, await control.getJob(params.id)),
   );
+  serve(server, OPERATIONS.editJob, async ({ control, params, body, request, reply }) => {
+    const edited = await control.editJob(params.id, parseBody(jobPatchSchema, body), (job) =>
+      refuseChanged(request, job),
+    );
+    return withRevision(reply, edited);
+  });
   serve(server, OPERATIONS.deleteJob, async ({ control, params, reply }) => {
     await control.deleteJob(params.id);
     return reply.code(204).send();
@@ -64,4 +78,25 @@ export function jobRoutes(server: FastifyInstance, { checkModel }: JobRouteDeps)
 function made(reply: FastifyReply, { job, created }: { job: Job; created: boolean }): FastifyReply {
   if (!created) reply.header('idempotency-replayed', 'true');
   return reply.code(201).header('location', `/v1/jobs/${job.id}`).send(job);
+}
+
+/** Names what may be edited of a job: it stays the same while the job trains. */
+function revisionOf({ name, priority, labels }: Job): string {
+  return digest(JSON.stringify([name, priority, Object.entries(labels).sort()]), 8);
+}
+
+function withRevision(reply: FastifyReply, job: Job): Job {
+  reply.header('etag', `"${revisionOf(job)}"`);
+  return job;
+}
+
+/** Throws `precondition_failed`. */
+function refuseChanged(request: FastifyRequest, job: Job): void {
+  if (matchesRevision(request, revisionOf(job))) return;
+  throw fieldError('precondition_failed', {
+    path: 'If-Match',
+    message: 'is not the ETag of the job: its name, labels or priority were changed since',
+    value: request.headers['if-match'],
+    remedy: 'Read the job again, then change it.',
+  });
 }

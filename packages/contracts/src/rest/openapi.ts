@@ -30,7 +30,7 @@ import { runSpecSchema } from '../run-spec/run-spec.js';
 import { sweepSchema, trialSchema } from '../sweep/sweep-api.js';
 import { sweepSpecSchema } from '../sweep/sweep-spec.js';
 import { forkSchema, jobPatchSchema, queueEntrySchema } from './job-actions.js';
-import { OPERATIONS, type Operation } from './operations.js';
+import { isTagged, OPERATIONS, type Operation } from './operations.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -158,11 +158,22 @@ function pathItem(operationId: string, operation: Operation): Json {
         },
       },
     }),
-    responses: { ...success(answer), ...failures(errors), ...other(answer) },
+    responses: { ...tagged(operation, success(answer)), ...failures(errors), ...other(answer) },
   };
 }
 
-function parameters({ path, query, idempotent, answer }: Operation): Json[] {
+const TAG_HEADER = { ETag: { description: 'Names this answer.', schema: { type: 'string' } } };
+
+/** The answer of success with its ETag, and the one to those who have it. */
+function tagged(operation: Operation, answers: Json): Json {
+  if (!isTagged(operation)) return answers;
+  const { 200: answer } = answers as { 200: Json };
+  const known = { 304: { description: 'It is what `If-None-Match` names.', headers: TAG_HEADER } };
+  return { 200: { ...answer, headers: TAG_HEADER }, ...(operation.method === 'GET' ? known : {}) };
+}
+
+function parameters(operation: Operation): Json[] {
+  const { method, path, query, idempotent, answer } = operation;
   const inPath = [...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
     name,
     in: 'path',
@@ -186,6 +197,16 @@ function parameters({ path, query, idempotent, answer }: Operation): Json[] {
             type: 'string',
             pattern: '^[\\x21-\\x7e]{1,255}$',
           }),
+        ]
+      : []),
+    ...(method === 'GET' && isTagged(operation)
+      ? [header('If-None-Match', 'ETags of answers that are at hand.', { type: 'string' })]
+      : []),
+    ...(method === 'PATCH' ? [header('If-Match', 'The ETag of what is to be changed.', { type: 'string' })] : []),
+    ...(answer.type === 'file'
+      ? [
+          header('Range', 'The bytes that are wanted.', { type: 'string' }),
+          header('If-Range', 'The ETag of the file that they are of.', { type: 'string' }),
         ]
       : []),
     ...(answer.type === 'events'
@@ -224,14 +245,14 @@ function success(answer: Operation['answer']): Json {
       };
     case 'nothing':
       return { 204: { description: 'It is done.' } };
-    case 'file':
+    case 'file': {
+      const headers = { ETag: { description: 'Its sha256.', schema: { type: 'string' } } };
+      const bytes = { 'application/octet-stream': {} };
       return {
-        200: {
-          description: 'Its bytes.',
-          headers: { ETag: { description: 'Its sha256.', schema: { type: 'string' } } },
-          content: { 'application/octet-stream': {} },
-        },
+        200: { description: 'Its bytes.', headers, content: bytes },
+        206: { description: 'The bytes that `Range` names.', headers, content: bytes },
       };
+    }
     case 'events':
       return {
         200: {

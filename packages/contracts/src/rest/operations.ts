@@ -120,10 +120,11 @@ export const OPERATIONS = {
     scope: 'submit',
     does:
       'changes its `name`, `labels` (null removes one) or `priority`, by which it is queued; its spec stays as it was ' +
-      'submitted; 409 for the priority of a job that has ended',
+      'submitted; 409 for the priority of a job that has ended; with the `ETag` of the job as `If-Match`, 412 when one of the ' +
+      'three was changed since',
     body: jobPatchSchema,
     answer: one(jobSchema),
-    errors: ['job_not_found', 'job_state_conflict'],
+    errors: ['job_not_found', 'job_state_conflict', 'precondition_failed'],
   },
   deleteJob: {
     method: 'DELETE',
@@ -279,9 +280,9 @@ export const OPERATIONS = {
     path: '/v1/checkpoints/:id/files/:name',
     tag: 'Checkpoints',
     scope: 'read',
-    does: 'a file of it as it lies in the store, `manifest.json` too; its sha256 is the `ETag`',
+    does: 'a file of it as it lies in the store, `manifest.json` too; its sha256 is the `ETag`; `Range` is heeded',
     answer: { type: 'file' },
-    errors: ['not_found', 'storage_failed', 'config_invalid'],
+    errors: ['not_found', 'range_not_satisfiable', 'storage_failed', 'config_invalid'],
   },
   submitSweep: {
     method: 'POST',
@@ -507,6 +508,13 @@ export const OPERATIONS = {
 } as const satisfies Readonly<Record<string, Operation>>;
 
 export type OperationId = keyof typeof OPERATIONS;
+/** Whether its answers have an `ETag`, with which clients that poll are answered 304. */
+export function isTagged({ method, tag, answer }: Operation): boolean {
+  if (answer.type === 'json') return true;
+  return (
+    (method === 'GET' || method === 'PATCH') && tag !== 'Service' && (answer.type === 'one' || answer.type === 'list')
+  );
+}
 
 /** Names and types of the parameters of a path. */
 export type PathParameters<P extends string> = P extends `${string}:${infer Name}/${infer Rest}`
