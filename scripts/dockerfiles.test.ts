@@ -78,24 +78,26 @@ describe('docker-compose.yml', () => {
   });
 
   test('.env.example explains every setting, and gives no password', () => {
-    const settings = [...new Set([...text.matchAll(/\$\{([A-Z_]+)[:}]/g)].map(([, name]) => name))].sort();
+    const settings = [...new Set([...text.matchAll(/\$\{([A-Z0-9_]+)[:}]/g)].map(([, name]) => name))].sort();
     const example = read('.env.example');
-    const given = [...example.matchAll(/^([A-Z_]+)=(.*)$/gm)];
+    const given = [...example.matchAll(/^([A-Z0-9_]+)=(.*)$/gm)];
     expect(given.map(([, name]) => name).sort()).toEqual(settings);
     for (const [, name, value] of given) if (/PASSWORD|SECRET|TOKEN/.test(name!)) expect(value).toBe('');
     // Each has a comment above it, or above the one before it.
-    expect(example.replace(/^#.*$/gm, '#').match(/(?<!#\n|=.*\n)^[A-Z_]+=.*$/gm)).toBeNull();
+    expect(example.replace(/^#.*$/gm, '#').match(/(?<!#\n|=.*\n)^[A-Z0-9_]+=.*$/gm)).toBeNull();
   });
 
   test('every password is asked for, and none has a default', () => {
-    const used = [...text.matchAll(/\$\{([A-Z_]*(?:PASSWORD|SECRET|TOKEN)[A-Z_]*)(.)(.)/g)];
+    const used = [...text.matchAll(/\$\{([A-Z0-9_]*(?:PASSWORD|SECRET|TOKEN)[A-Z0-9_]*)(.)(.)/g)];
     expect(used.length).toBeGreaterThan(0);
     for (const [, , colon, mark] of used) expect(`${colon}${mark}`).toBe(':?');
   });
 
   test('our services get variables that they read', () => {
     const known = new Set(
-      [...read('docs/reference/environment.md').matchAll(/^\| `([A-Z_]+)`/gm)].map(([, name]) => name),
+      [...read('docs/reference/environment.md').matchAll(/^\|(?: `[A-Z0-9_]+`,?)+/gm)].flatMap(([names]) =>
+        [...names.matchAll(/`([A-Z0-9_]+)`/g)].map(([, name]) => name),
+      ),
     );
     const given = Object.values(services)
       .filter(({ image }) => image.startsWith('clipyard-'))

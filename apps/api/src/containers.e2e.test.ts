@@ -20,7 +20,7 @@ import {
 } from 'testcontainers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { buildImages, IMAGE_TAG, ROOT, whyNoImages } from './test-images.js';
+import { buildImages, buildS3Image, IMAGE_TAG, ROOT, whyNoImages } from './test-images.js';
 
 /** The product as it is deployed: its images, Postgres and Redis, each in a container. */
 const HOME = '/var/lib/clipyard';
@@ -94,13 +94,15 @@ describe.skipIf(missing !== undefined)(`images${missing === undefined ? '' : ` (
     timeout: 2 * PATIENCE_MS,
   }, async () => {
     await using lifecycle = new Lifecycle();
-    const port = await freePort();
+    const [port, s3Image] = await Promise.all([freePort(), buildS3Image()]);
     const compose = await new DockerComposeEnvironment(ROOT, 'docker-compose.yml')
       .withEnvironment({
         ...(process.env as Record<string, string>),
         POSTGRES_PASSWORD: 'a1b2c3',
         REDIS_PASSWORD: 'd4e5f6',
         CLIPYARD_BOOTSTRAP_TOKEN: TOKEN,
+        S3_PASSWORD: 'e7f8a9',
+        ...(s3Image === undefined ? {} : { S3_IMAGE: s3Image }),
         CLIPYARD_VERSION: IMAGE_TAG,
         PORT: String(port),
       })
@@ -113,7 +115,11 @@ describe.skipIf(missing !== undefined)(`images${missing === undefined ? '' : ` (
     const id = await server.submit({ ...SPEC, duration: { steps: 5 } });
     const job = await server.until(id, 'success', ({ state }) => state === 'succeeded');
     expect(job).toMatchObject({ error: null, step: 5, worldSize: 2, epoch: 1 });
-    expect((await server.lastCheckpoint(id)).step).toBe(5);
+    const checkpoint = await server.lastCheckpoint(id);
+    expect(checkpoint).toMatchObject({ step: 5, url: `s3://clipyard/storage/runs/${id}/step-5` });
+    const { name, sha256 } = checkpoint.files.find((file) => file.name === 'model.safetensors')!;
+    const weights = await server.bytes(`/v1/checkpoints/${checkpoint.id}/files/${name}`);
+    expect(createHash('sha256').update(weights).digest('hex')).toBe(sha256);
   });
 });
 

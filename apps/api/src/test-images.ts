@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { s3Gateway } from '@clipyard/testkit';
 
 const run = promisify(execFile);
 export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -37,6 +38,30 @@ export async function buildImages(): Promise<void> {
       await writeFile(dockerfile, onBuilt(await readFile(join(ROOT, 'apps', app, 'Dockerfile'), 'utf8')));
       await run('docker', ['build', '-q', '-t', `clipyard-${app}:${IMAGE_TAG}`, '-f', dockerfile, context]);
     }
+  } finally {
+    await rm(context, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Builds `clipyard-test-s3:test`, what docker-compose.yml expects of versitygw's image, around the binary that the set-up of
+ * the tests found, for a machine that reaches no registry of images. Undefined where there is none: it is pulled then.
+ */
+export async function buildS3Image(): Promise<string | undefined> {
+  const gateway = s3Gateway();
+  if (!('binary' in gateway) || !isAbsolute(gateway.binary)) return undefined;
+  const context = await mkdtemp(join(tmpdir(), 'clipyard-s3-image-'));
+  try {
+    const image = `clipyard-test-s3:${IMAGE_TAG}`;
+    await cp(gateway.binary, join(context, 'versitygw'));
+    const dockerfile = await readFile(join(ROOT, 'apps', 'api', 'Dockerfile'), 'utf8');
+    const base = dockerfile.match(/^FROM (\S+) AS base$/m)?.[1];
+    await writeFile(
+      join(context, 'Dockerfile'),
+      `FROM ${base}\nCOPY versitygw /app/versitygw\nENTRYPOINT ["/app/versitygw"]\n`,
+    );
+    await run('docker', ['build', '-q', '-t', image, context]);
+    return image;
   } finally {
     await rm(context, { recursive: true, force: true });
   }
