@@ -8,8 +8,11 @@ import { type Lifecycle, type Logger, newId } from '@clipyard/runtime';
 import { openBlobStore } from '@clipyard/storage';
 import { Admission } from './admission.js';
 import type { Config } from './config.js';
+import { InspectorHost } from './inspector/inspector-host.js';
 import { buildServer, listen } from './server.js';
 
+/** The main file of the process that looks into checkpoints, as it is built. */
+const INSPECTOR = fileURLToPath(new URL('../dist/inspector/inspector-main.js', import.meta.url));
 /** Where `apps/web` is built to. */
 const DASHBOARD = fileURLToPath(new URL('../../web/dist', import.meta.url));
 
@@ -44,12 +47,15 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
     const scheduler = lifecycle.use('scheduler', createScheduler({ database, bus, logger, ...store }));
     await scheduler.start();
   }
+  const inspector = config.role === 'scheduler' ? undefined : openInspector(config);
+  if (inspector !== undefined) lifecycle.add('inspector', () => inspector.close());
   const server = buildServer(
     {
       control,
       admission: new Admission({ authenticator }, config),
       checkModel,
       ...store,
+      ...(inspector && { inspector }),
       dashboard: DASHBOARD,
       logger,
       newRequestId: () => newId('req'),
@@ -69,4 +75,9 @@ function nobodyMayEnter({ host }: Config): Error {
       'Make one with `clipyard token create --database --name me --scopes admin --all-projects`, or set ' +
       'CLIPYARD_BOOTSTRAP_TOKEN (_FILE) to the output of `openssl rand -hex 32`, or HOST to 127.0.0.1.',
   });
+}
+
+function openInspector({ storageUrl, dataDir, cacheDir, childEnvironment: env }: Config): InspectorHost | undefined {
+  if (storageUrl === undefined) return undefined;
+  return new InspectorHost({ script: INSPECTOR, env, storageUrl, dataDir, cacheDir });
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ClipyardError, fieldError, fieldProblems } from '@clipyard/contracts';
@@ -30,12 +30,16 @@ const origins = z
 /** What must not be repeated in logs: it is a secret, or holds one. */
 const SECRET = /^((DATABASE|REDIS)_URL|CLIPYARD_BOOTSTRAP_TOKEN)$/;
 
+/** What only this process needs of the environment. */
+const OWN_SECRETS = /^(DATABASE_URL|REDIS_URL|CLIPYARD_BOOTSTRAP_TOKEN(_FILE)?)$/;
+
 /** The environment of the API process; what is not listed here is not read. */
 const environmentSchema = z.object({
   DATABASE_URL: url('postgres:', 'postgresql:').describe('Postgres; `npm start` brings one of its own'),
   REDIS_URL: url('redis:', 'rediss:').optional().describe('Redis for the queues; unset: the queues are in Postgres'),
   STORAGE_URL: z.string().min(1).optional().describe('Where checkpoints lie; default: `storage` below CLIPYARD_HOME'),
   CLIPYARD_HOME: z.string().min(1).optional().describe('Where a server of this machine keeps its files'),
+  CLIPYARD_DATA_DIR: z.string().min(1).optional().describe('Directory that run specs name data sets in'),
   HOST: z.string().min(1).default('127.0.0.1').describe('Interface to listen on'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(7070).describe('Port to listen on; 0: any free one'),
   CLIPYARD_AUTH: z
@@ -67,6 +71,12 @@ export interface Config {
   /** An admin's token that is not in the database. */
   readonly bootstrapToken: string | undefined;
   readonly corsOrigins: readonly string[];
+  /** Directory that relative data URLs are resolved against. */
+  readonly dataDir: string;
+  /** Directory for files that can be made again. */
+  readonly cacheDir: string;
+  /** The environment without what only this process needs, for the processes that it starts. */
+  readonly childEnvironment: NodeJS.ProcessEnv;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -89,7 +99,10 @@ export function loadConfig(
     throw new ClipyardError('config_invalid', fields.map((f) => `${f.path}: ${f.message}`).join('; '), { fields });
   }
   const { CLIPYARD_AUTH, CLIPYARD_BOOTSTRAP_TOKEN, CLIPYARD_BOOTSTRAP_TOKEN_FILE, CLIPYARD_CORS_ORIGINS } = parsed.data;
-  const { HOST, PORT, DATABASE_URL, REDIS_URL, STORAGE_URL, CLIPYARD_HOME, CLIPYARD_LOG_LEVEL } = parsed.data;
+  const { HOST, PORT, DATABASE_URL, REDIS_URL, STORAGE_URL, CLIPYARD_HOME, CLIPYARD_DATA_DIR, CLIPYARD_LOG_LEVEL } =
+    parsed.data;
+  const home = resolve(CLIPYARD_HOME ?? '.clipyard');
+  const childEnvironment = Object.fromEntries(Object.entries(env).filter(([name]) => !OWN_SECRETS.test(name)));
   return Object.freeze({
     role,
     migrate,
@@ -102,6 +115,9 @@ export function loadConfig(
     requireToken: CLIPYARD_AUTH === 'token' || !isLoopback(HOST),
     bootstrapToken: CLIPYARD_BOOTSTRAP_TOKEN ?? readSecret(CLIPYARD_BOOTSTRAP_TOKEN_FILE),
     corsOrigins: Object.freeze(CLIPYARD_CORS_ORIGINS),
+    dataDir: resolve(CLIPYARD_DATA_DIR ?? join(home, 'data')),
+    cacheDir: join(home, 'cache'),
+    childEnvironment,
     logLevel: CLIPYARD_LOG_LEVEL,
   });
 }

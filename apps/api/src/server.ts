@@ -6,6 +6,7 @@ import type { Admission } from './admission.js';
 import { installEntityTags } from './conditional.js';
 import { closeConnectionsOnDrain } from './connections.js';
 import { serveDashboard } from './dashboard.js';
+import type { InspectorHost } from './inspector/inspector-host.js';
 import { badUrl, installProblems, sendProblem } from './problems.js';
 import { refuseNul } from './request-input.js';
 import { accessRoutes } from './routes/access.js';
@@ -13,6 +14,7 @@ import { checkpointRoutes } from './routes/checkpoints.js';
 import { descriptionRoutes } from './routes/description.js';
 import { eventRoutes } from './routes/events.js';
 import { healthRoutes } from './routes/health.js';
+import { inspectionRoutes } from './routes/inspection.js';
 import { jobRoutes } from './routes/jobs.js';
 import { nodeRoutes } from './routes/nodes.js';
 import { prometheusRoutes } from './routes/prometheus.js';
@@ -25,6 +27,8 @@ export interface ServerDeps {
   readonly checkModel: (model: RunSpec['model']) => void;
   /** Where checkpoints lie; undefined: their files cannot be had here. */
   readonly store?: BlobStore;
+  /** Looks into checkpoints; undefined: it cannot be done here. */
+  readonly inspector?: InspectorHost;
   /** Directory of the built dashboard; undefined: it is not served. */
   readonly dashboard?: string;
   readonly logger: FastifyBaseLogger;
@@ -90,6 +94,7 @@ export function buildServer(deps: ServerDeps, options: ServerOptions = {}): Fast
     server.register(async (api) => {
       jobRoutes(api, deps);
       checkpointRoutes(api, { store: deps.store });
+      inspectionRoutes(api, { inspector: deps.inspector });
       nodeRoutes(api);
       sweepRoutes(api, deps);
       accessRoutes(api);

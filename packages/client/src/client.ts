@@ -27,8 +27,12 @@ import {
   type Node,
   nodeSchema,
   type Page,
+  type PictureMatch,
+  pictureMatchSchema,
   type QueueEntry,
   queueEntrySchema,
+  type Similarity,
+  similaritySchema,
 } from '@clipyard/contracts';
 import { bodyChunks } from './body-chunks.js';
 import { eventStream } from './event-stream.js';
@@ -213,6 +217,22 @@ export class Client {
       options.signal?.throwIfAborted();
       throw new ClipyardError('server_unreachable', `${this.url} broke off while it sent ${name}`, { cause: error });
     }
+  }
+
+  /** Cosine similarities of evaluation pictures and captions, by the model of a checkpoint. May take a minute when first asked. */
+  similarity(checkpointId: string, query: { count?: number } = {}, options: Call = {}): Promise<Similarity> {
+    const path = `/v1/checkpoints/${encodeURIComponent(checkpointId)}/similarity`;
+    return this.#reader.get(similaritySchema, path, query, options);
+  }
+
+  /** The evaluation pictures that are most similar to a text, best first. */
+  searchPictures(
+    checkpointId: string,
+    query: { text: string; limit?: number },
+    options: Call = {},
+  ): Promise<readonly PictureMatch[]> {
+    const path = `/v1/checkpoints/${encodeURIComponent(checkpointId)}/search`;
+    return this.#reader.items(pictureMatchSchema, path, query, options);
   }
 
   nodes(options: Call = {}): Promise<readonly Node[]> {

@@ -194,6 +194,12 @@ export const ERRORS = {
     fault: 'infrastructure',
     title: 'The Clipyard server is out of reach',
   },
+  inspector_failed: {
+    status: 503,
+    retryable: true,
+    fault: 'infrastructure',
+    title: 'The process that looks into checkpoints ended or took too long',
+  },
   process_ended: {
     status: 500,
     retryable: true,

@@ -65,6 +65,14 @@ export {
   toProblem,
 } from './errors.js';
 export { fieldProblems } from './field-problems.js';
+export {
+  type PictureMatch,
+  pictureMatchSchema,
+  pictureSearchQuerySchema,
+  type Similarity,
+  similarityQuerySchema,
+  similaritySchema,
+} from './inspection.js';
 export { LIMITS } from './limits.js';
 export type {
   BlobInfo,

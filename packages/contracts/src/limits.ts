@@ -18,6 +18,10 @@ export const LIMITS = {
   metricNames: 200,
   /** Buckets of metrics in one answer. */
   metricBuckets: 400_000,
+  /** Evaluation pictures that are embedded to look into a checkpoint. */
+  inspectedSamples: 2048,
+  /** Weights of a checkpoint that the API opens to look into it, bytes. */
+  inspectedWeightsBytes: 2 ** 31,
   /** PNG of a sample prediction, bytes. */
   predictionPngBytes: 16 << 10,
   /** Lease of a node, ms; it is renewed at a third of this. */

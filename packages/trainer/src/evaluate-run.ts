@@ -1,19 +1,10 @@
 import { fieldError, type RankStart } from '@clipyard/contracts';
 import { openDataset } from '@clipyard/data';
-import type { Engine } from '@clipyard/engine';
-import {
-  type ModelConfig,
-  type ParameterSpec,
-  parameterSpecs,
-  parseModelConfig,
-  resolveModelConfig,
-} from '@clipyard/model';
-import { FlatLayout } from '@clipyard/tensor';
-import type { Weights } from './evaluation/embedder.js';
+import { type ModelConfig, parameterSpecs, parseModelConfig, resolveModelConfig } from '@clipyard/model';
 import { Evaluator } from './evaluation/evaluator.js';
+import { LoadedWeights } from './evaluation/loaded-weights.js';
 import { openInitialWeights, startFrom } from './interchange/initial-weights.js';
 import type { WeightSource } from './interchange/weight-source.js';
-import { LOGIT_SCALE } from './step/tower-programs.js';
 import type { TokenizerSource } from './tokenizer/open-tokenizer.js';
 import { runTokenizer } from './tokenizer/run-tokenizer.js';
 import type { TrainDeps } from './train-deps.js';
@@ -132,29 +123,4 @@ function configOf(model: RankStart['spec']['model'], source: WeightSource): Mode
     value: model,
     remedy: 'Name the preset or the config that the weights are of.',
   });
-}
-
-/** All parameters, and nothing that only training needs. */
-class LoadedWeights implements Weights {
-  readonly #layout: FlatLayout;
-  readonly #parameters: Float32Array;
-  readonly towerViews: Readonly<Record<string, Float32Array>>;
-
-  constructor(
-    engine: Engine,
-    readonly specs: readonly ParameterSpec[],
-  ) {
-    this.#layout = new FlatLayout(specs);
-    this.#parameters = engine.allocate('float32', this.#layout.paddedTotal(1));
-    const { [LOGIT_SCALE]: _scale, ...towers } = this.#layout.views(this.#parameters);
-    this.towerViews = towers;
-  }
-
-  view(name: string): Float32Array {
-    return this.#layout.view(this.#parameters, name);
-  }
-
-  get logitScale(): number {
-    return this.view(LOGIT_SCALE)[0]!;
-  }
 }

@@ -1,4 +1,5 @@
 export { type EvaluateDeps, evaluateRun } from './evaluate-run.js';
+export { CheckpointInspector, type InspectedCheckpoint, type InspectorDeps } from './inspect/checkpoint-inspector.js';
 export {
   type LoadedModel,
   loadModel,

@@ -25,6 +25,7 @@ import {
   rankSchema,
 } from '../api.js';
 import { ERRORS, type ErrorCode } from '../errors.js';
+import { pictureMatchSchema, similaritySchema } from '../inspection.js';
 import { LIMITS } from '../limits.js';
 import { runSpecSchema } from '../run-spec/run-spec.js';
 import { sweepSchema, trialSchema } from '../sweep/sweep-api.js';
@@ -51,9 +52,11 @@ const ANSWERS = {
   MetricPoint: metricPointSchema,
   MetricSeries: metricSeriesSchema,
   Node: nodeSchema,
+  PictureMatch: pictureMatchSchema,
   Problem: problemSchema,
   QueueEntry: queueEntrySchema,
   Rank: rankSchema,
+  Similarity: similaritySchema,
   Sweep: sweepSchema,
   Token: tokenSchema,
   Trial: trialSchema,
@@ -253,6 +256,8 @@ function success(answer: Operation['answer']): Json {
         206: { description: 'The bytes that `Range` names.', headers, content: bytes },
       };
     }
+    case 'picture':
+      return { 200: { description: 'The picture.', content: { 'image/png': {} } } };
     case 'events':
       return {
         200: {

@@ -28,6 +28,12 @@ import {
   submitQuerySchema,
 } from '../api.js';
 import type { ErrorCode } from '../errors.js';
+import {
+  pictureMatchSchema,
+  pictureSearchQuerySchema,
+  similarityQuerySchema,
+  similaritySchema,
+} from '../inspection.js';
 import { runSpecSchema } from '../run-spec/run-spec.js';
 import { sweepListQuerySchema, sweepSchema, trialSchema } from '../sweep/sweep-api.js';
 import { sweepSpecSchema } from '../sweep/sweep-spec.js';
@@ -62,6 +68,8 @@ export type Answer =
   /** 204, without a body. */
   | { readonly type: 'nothing' }
   | { readonly type: 'file' }
+  /** A PNG. */
+  | { readonly type: 'picture' }
   | { readonly type: 'events' }
   | { readonly type: 'json' }
   | { readonly type: 'text' };
@@ -78,6 +86,20 @@ const SPEC_ERRORS = [
   'preset_unknown',
   'model_config_invalid',
   'idempotency_key_reused',
+] as const;
+
+/** What looking into a checkpoint may fail with: reading it, its data, or the process. */
+const INSPECTION_ERRORS = [
+  'not_found',
+  'config_invalid',
+  'storage_failed',
+  'checkpoint_damaged',
+  'checkpoint_incompatible',
+  'data_not_found',
+  'data_empty',
+  'engine_out_of_memory',
+  'engine_unavailable',
+  'inspector_failed',
 ] as const;
 
 /** By operation id. */
@@ -283,6 +305,37 @@ export const OPERATIONS = {
     does: 'a file of it as it lies in the store, `manifest.json` too; its sha256 is the `ETag`; `Range` is heeded',
     answer: { type: 'file' },
     errors: ['not_found', 'range_not_satisfiable', 'storage_failed', 'config_invalid'],
+  },
+  getSimilarity: {
+    method: 'GET',
+    path: '/v1/checkpoints/:id/similarity',
+    tag: 'Checkpoints',
+    scope: 'read',
+    does:
+      'cosine similarities of evaluation pictures and their captions, by the model of the checkpoint. A process of the API ' +
+      'opens it when first asked, which takes seconds, and keeps it for some minutes, one checkpoint at a time',
+    query: similarityQuerySchema,
+    answer: one(similaritySchema),
+    errors: INSPECTION_ERRORS,
+  },
+  searchPictures: {
+    method: 'GET',
+    path: '/v1/checkpoints/:id/search',
+    tag: 'Checkpoints',
+    scope: 'read',
+    does: 'the evaluation pictures that are most similar to a text, best first, by the same process',
+    query: pictureSearchQuerySchema,
+    answer: list(pictureMatchSchema),
+    errors: INSPECTION_ERRORS,
+  },
+  getSamplePicture: {
+    method: 'GET',
+    path: '/v1/checkpoints/:id/samples/:index',
+    tag: 'Checkpoints',
+    scope: 'read',
+    does: 'a picture of these, PNG, as the model sees it',
+    answer: { type: 'picture' },
+    errors: INSPECTION_ERRORS,
   },
   submitSweep: {
     method: 'POST',
