@@ -11,7 +11,7 @@ const sample = z.object({
 export const similaritySchema = z.object({
   /** The data that the pictures are of: training data where the job has no evaluation data. */
   source: z.enum(['data.eval', 'data.train']),
-  /** Pictures and captions, evenly from all that are looked at. */
+  /** Pictures and captions, from all over those that are looked at. */
   samples: z.array(sample),
   /** Cosine similarity of picture (row) and caption (column), -1 to 1. */
   matrix: z.array(z.array(z.number())),
@@ -29,7 +29,13 @@ export const pictureMatchSchema = sample.extend({
 export type PictureMatch = z.infer<typeof pictureMatchSchema>;
 
 export const similarityQuerySchema = z.object({
-  count: z.coerce.number().int().min(1).max(64).default(24).describe('pictures, evenly from all that are looked at'),
+  count: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(64)
+    .default(24)
+    .describe('pictures, from all over those that are looked at'),
 });
 
 export const pictureSearchQuerySchema = z.object({

@@ -77,12 +77,10 @@ export class CheckpointInspector {
     }
   }
 
-  /** `count` pictures, evenly from all of them, with their captions: the cosine similarity of each pair. */
+  /** `count` pictures, from all over the data, with their captions: the cosine similarity of each pair. */
   async similarity(count: number, signal: AbortSignal): Promise<Similarity> {
     const { embedder, embedded, weights, source } = this;
-    const total = embedded.captions.length;
-    const shown = Math.min(count, total);
-    const rows = Array.from({ length: shown }, (_, k) => Math.floor(((k + 0.5) * total) / shown));
+    const rows = spread(count, embedded.captions.length);
     const captions = rows.map((row) => embedded.captions[row]!);
     const texts = await embedder.texts(captions, signal);
     const matrix = rows.map((row) => captions.map((_, column) => this.cosine(row, texts, column)));
@@ -134,4 +132,18 @@ export class CheckpointInspector {
     for (let d = 0; d < dimension; d++) dot += images[row * dimension + d]! * texts_nD[column * dimension + d]!;
     return dot;
   }
+}
+
+/** Fraction of the golden ratio: its multiples fall evenly, and in step with no order that data may have. */
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
+
+/** `count` different rows of `total`, from all over, ascending; all of them where there are no more. */
+function spread(count: number, total: number): number[] {
+  const rows = new Set<number>();
+  for (let k = 0; k < Math.min(count, total); k++) {
+    let row = Math.floor(((k * GOLDEN) % 1) * total);
+    while (rows.has(row)) row = (row + 1) % total;
+    rows.add(row);
+  }
+  return [...rows].sort((a, b) => a - b);
 }
