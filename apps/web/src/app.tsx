@@ -12,10 +12,15 @@ import { Notices } from './ui/notices.js';
 
 const ComparePage = lazy(() => import('./compare/compare-page.js'));
 const NodesPage = lazy(() => import('./nodes/nodes-page.js'));
+const QueuePage = lazy(() => import('./queue/queue-page.js'));
 const SubmitPage = lazy(() => import('./submit/submit-page.js'));
+const SweepPage = lazy(() => import('./sweeps/sweep-page.js'));
+const SweepsPage = lazy(() => import('./sweeps/sweeps-page.js'));
 
 const PAGES: readonly { path: string; title: string; icon: IconName }[] = [
   { path: '/runs', title: 'Runs', icon: 'runs' },
+  { path: '/sweeps', title: 'Sweeps', icon: 'sweeps' },
+  { path: '/queue', title: 'Queue', icon: 'queue' },
   { path: '/nodes', title: 'Nodes', icon: 'nodes' },
   { path: '/submit', title: 'Submit', icon: 'submit' },
 ];
@@ -55,6 +60,9 @@ function Pages() {
       <Route path="/runs/:id/:tab?">{({ id, tab }) => <RunPage key={id} id={id} tab={tab ?? 'charts'} />}</Route>
       <Route path="/compare" component={ComparePage} />
       <Route path="/submit" component={SubmitPage} />
+      <Route path="/sweeps" component={SweepsPage} />
+      <Route path="/sweeps/:id">{({ id }) => <SweepPage key={id} id={id} />}</Route>
+      <Route path="/queue" component={QueuePage} />
       <Route path="/nodes" component={NodesPage} />
       <Route>
         <Empty title="There is no such page">

@@ -4,6 +4,8 @@ import { useLocation } from 'wouter';
 /** Second keys after `g`, by the page that they open. */
 export const GO_TO: Readonly<Record<string, { path: string; title: string }>> = {
   r: { path: '/runs', title: 'Runs' },
+  w: { path: '/sweeps', title: 'Sweeps' },
+  q: { path: '/queue', title: 'Queue' },
   n: { path: '/nodes', title: 'Nodes' },
   s: { path: '/submit', title: 'Submit' },
 };

@@ -1,10 +1,11 @@
-import { useQuery } from '@tanstack/react-query';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect } from 'react';
 import { Link } from 'wouter';
 import { formatAge, formatTime } from '../format.js';
 import { server } from '../server/server.js';
 import { Empty } from '../ui/empty.js';
 import { ErrorPanel } from '../ui/error-panel.js';
+import { notify, notifyError } from '../ui/notices.js';
 import { StateBadge } from '../ui/state-badge.js';
 import { useNow } from '../ui/use-now.js';
 
@@ -12,10 +13,18 @@ const POLL_MS = 2000;
 
 export default function NodesPage() {
   const now = useNow();
+  const queries = useQueryClient();
   const nodes = useQuery({
     queryKey: ['nodes'],
     queryFn: ({ signal }) => server.nodes({ signal }),
     refetchInterval: POLL_MS,
+  });
+  const act = useMutation({
+    mutationFn: ({ id, drain }: { id: string; drain: boolean }) => (drain ? server.drain(id) : server.undrain(id)),
+    onSuccess: (node) =>
+      notify('good', node.drained ? `${node.name} gets no new ranks` : `${node.name} takes ranks again`),
+    onError: notifyError,
+    onSettled: () => queries.invalidateQueries({ queryKey: ['nodes'] }),
   });
   useEffect(() => {
     document.title = 'Nodes · Clipyard';
@@ -62,6 +71,17 @@ export default function NodesPage() {
                 <dd title={formatTime(node.registeredAt)}>{formatAge(now - Date.parse(node.registeredAt))} ago</dd>
               </div>
             </dl>
+            <div className="actions node-actions">
+              {node.drained ? (
+                <button type="button" className="button" onClick={() => act.mutate({ id: node.id, drain: false })}>
+                  undrain
+                </button>
+              ) : (
+                <button type="button" className="button" onClick={() => act.mutate({ id: node.id, drain: true })}>
+                  drain
+                </button>
+              )}
+            </div>
             <ul className="slots" aria-label={`Slots of ${node.name}`}>
               {node.slots.map((slot) => (
                 <li key={slot.index} className={slot.busy ? 'slot busy' : 'slot'}>

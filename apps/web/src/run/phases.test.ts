@@ -1,16 +1,11 @@
 import { expect, test } from 'vitest';
-import { toSeries } from '../charts/series.js';
 import { phaseShares, stackedPhases } from './phases.js';
 
-const points = [
-  { name: 'time/step_ms', step: 1, value: 100 },
-  { name: 'time/data_ms', step: 1, value: 10 },
-  { name: 'time/encode_ms', step: 1, value: 50 },
-  { name: 'time/step_ms', step: 4, value: 200 },
-  { name: 'time/data_ms', step: 4, value: 30 },
-  { name: 'time/encode_ms', step: 4, value: 90 },
-];
-const series = new Map(toSeries(points).map((entry) => [entry.name, entry]));
+const series = new Map(
+  Object.entries({ 'time/step_ms': [100, 200], 'time/data_ms': [10, 30], 'time/encode_ms': [50, 90] }).map(
+    ([name, values]) => [name, { name, step: [1, 4], mean: values, min: values, max: values }],
+  ),
+);
 
 test('a mean counts each report for the steps that it covers, and the rest is other', () => {
   expect(phaseShares(series)).toEqual([

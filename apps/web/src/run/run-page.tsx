@@ -13,6 +13,7 @@ import { Timeline } from './timeline-tab.js';
 import { useRunSeries } from './use-run-series.js';
 import { useRunStream } from './use-run-stream.js';
 
+const Inside = lazy(() => import('../inspect/inside-tab.js'));
 const Spec = lazy(() => import('./spec-tab.js'));
 
 const POLL_MS = 3000;
@@ -23,6 +24,7 @@ const TABS = [
   ['logs', 'Logs'],
   ['checkpoints', 'Checkpoints'],
   ['evaluations', 'Evaluations'],
+  ['inside', 'Look inside'],
   ['spec', 'Spec'],
 ] as const;
 
@@ -68,6 +70,7 @@ export function RunPage({ id, tab }: { id: string; tab: string }) {
       {tab === 'logs' && <Logs job={job.data} />}
       {tab === 'checkpoints' && <Checkpoints job={job.data} />}
       {tab === 'evaluations' && <Evaluations job={job.data} events={stream.events} />}
+      {tab === 'inside' && <Inside job={job.data} />}
       {tab === 'spec' && <Spec job={job.data} />}
     </>
   );

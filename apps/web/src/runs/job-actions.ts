@@ -3,17 +3,19 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { server } from '../server/server.js';
 import { notify, notifyError } from '../ui/notices.js';
 
-export type JobAction = 'cancel' | 'pause' | 'resume';
+export type JobAction = 'cancel' | 'pause' | 'resume' | 'retry';
 
 const FROM: Readonly<Record<JobAction, readonly JobState[]>> = {
   pause: ['queued', 'starting', 'running', 'recovering'],
   resume: ['paused'],
+  retry: ['failed', 'cancelled'],
   cancel: ['queued', 'starting', 'running', 'recovering', 'pausing', 'paused'],
 };
 const DONE: Readonly<Record<JobAction, string>> = {
   cancel: 'is cancelled',
   pause: 'pauses',
   resume: 'is queued again',
+  retry: 'is queued again',
 };
 
 /** What may be done with a job in this state. */

@@ -1,6 +1,7 @@
 import type { FieldProblem } from '@clipyard/contracts';
 import { useId, useState } from 'react';
 import { parse, stringify } from 'yaml';
+import { HelpText } from './help-text.js';
 import { isObject, type JsonSchema, kindOf } from './json-schema.js';
 
 export interface SpecFieldProps {
@@ -33,7 +34,12 @@ export function SpecField(props: SpecFieldProps) {
       <summary>
         {name}
         {within.length > 0 && <span className="problem-count">{within.length}</span>}
-        {schema.description !== undefined && <span className="muted"> {schema.description}</span>}
+        {schema.description !== undefined && (
+          <span className="muted">
+            {' '}
+            <HelpText text={schema.description} />
+          </span>
+        )}
       </summary>
       <Problems problems={problems.filter((problem) => isAt(problem, path, false))} />
       {kind.kind === 'variants' && (
@@ -110,7 +116,11 @@ function Leaf({ name, path, schema, required, value, problems, onChange }: SpecF
         onChange={(next) => onChange(path, next)}
       />
       <Problems problems={own} id={`${id}-problems`} />
-      {schema.description !== undefined && <p className="field-help">{schema.description}</p>}
+      {schema.description !== undefined && (
+        <p className="field-help">
+          <HelpText text={schema.description} />
+        </p>
+      )}
     </div>
   );
 }
