@@ -13,7 +13,9 @@ export interface InspectionRouteDeps {
 
 /** What a checkpoint makes of the evaluation pictures of its job: similarities, and pictures found by text. */
 export function inspectionRoutes(server: FastifyInstance, { inspector }: InspectionRouteDeps): void {
-  serve(server, OPERATIONS.getSimilarity, ({ control, params, query }) => look(control, params.id, 'similarity', query));
+  serve(server, OPERATIONS.getSimilarity, ({ control, params, query }) =>
+    look(control, params.id, 'similarity', query),
+  );
 
   serve(server, OPERATIONS.searchPictures, async ({ control, params, query }) => ({
     items: await look(control, params.id, 'search', query),
