@@ -6,22 +6,33 @@ import { reachablePackages } from './production-modules.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
-/** From the second line, which comes after what the image is, to the user that the last stage runs as. */
-const shared = (text: string): string => text.slice(text.indexOf('\n'), text.indexOf('USER node'));
+const IMAGES = {
+  'clipyard-api': 'apps/api/Dockerfile',
+  'clipyard-worker': 'apps/worker/Dockerfile',
+  'clipyard-worker-gpu': 'apps/worker/Dockerfile.gpu',
+};
+/** The stages that install and build, after what the image is. */
+const stages = (text: string): string => text.slice(text.indexOf('\n# All stages'), text.indexOf('/out\n'));
+/** What the last stage copies, and the user that it runs as. */
+const files = (text: string): string => text.slice(text.indexOf('\nFROM base\n'), text.indexOf('USER node'));
 
 describe('Dockerfiles', () => {
-  test('of API and worker differ in nothing but their end', () => {
-    expect(shared(read('apps/api/Dockerfile'))).toContain('AS install');
-    expect(shared(read('apps/worker/Dockerfile'))).toBe(shared(read('apps/api/Dockerfile')));
+  test('install and build in the same way, and copy the same', () => {
+    const [api, worker, gpu] = Object.values(IMAGES).map(read) as [string, string, string];
+    expect(stages(api)).toContain('AS install');
+    expect([stages(worker), stages(gpu)]).toEqual([stages(api), stages(api)]);
+    expect(files(api)).toContain('COPY --from=build');
+    expect(files(worker)).toBe(files(api));
+    expect(files(gpu).replace(/^COPY --from=engine .*\n/m, '')).toBe(files(api));
   });
 
-  test.each(['api', 'worker'])('of %s: a pinned base, a user without privileges, labels, a health check', (app) => {
-    const text = read(`apps/${app}/Dockerfile`);
+  test.each(Object.entries(IMAGES))('of %s: a pinned base, no privileges, labels, a health check', (image, path) => {
+    const text = read(path);
     expect([...text.matchAll(/^USER (.+)$/gm)].map(([, user]) => user)).toEqual(['node']);
     const bases = [...text.matchAll(/^FROM (\S+)(?: AS (\S+))?$/gm)].map(([, from, name]) => ({ from, name }));
     const outside = bases.filter(({ from }) => !bases.some(({ name }) => name === from)).map(({ from }) => from);
     expect(outside).toEqual([expect.stringMatching(/^node:\d+\.\d+\.\d+-bookworm-slim(@sha256:[0-9a-f]{64})?$/)]);
-    expect(text).toContain(`org.opencontainers.image.title="clipyard-${app}"`);
+    expect(text).toContain(`org.opencontainers.image.title="${image}"`);
     expect(text).toMatch(/^HEALTHCHECK /m);
   });
 

@@ -37,9 +37,11 @@ export async function buildEngine(
   });
   if (options.json === true) terminal.out(JSON.stringify({ version, gpu, folder }));
   else {
-    terminal.out(`TensorFlow ${version} is ready, on the ${gpu ? 'GPU' : 'CPU'}: ${folder}`);
+    terminal.out(`TensorFlow ${version} is ready, for ${gpu ? 'GPUs' : 'the CPU'}: ${folder}`);
     const use = 'resources.engine: tensorflow';
-    terminal.out(gpu ? 'Jobs use it from now on.' : `No GPU was found, so only jobs with ${use} use it.`);
+    terminal.out(
+      gpu ? 'Jobs use it from now on where they find a GPU.' : `No GPU was found, so only jobs with ${use} use it.`,
+    );
   }
   return EXIT.ok;
 }

@@ -13,7 +13,7 @@ const manifestSchema = z.object({
   /** As Node names them; a home may be shared by machines of several kinds. */
   platform: z.string(),
   arch: z.string(),
-  /** Whether the self-test found a GPU. */
+  /** Whether `auto` tries it: its self-test found a GPU, or it was built for one. */
   gpu: z.boolean(),
   /** What it was built from. */
   source: z.string(),

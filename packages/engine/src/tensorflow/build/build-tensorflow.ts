@@ -59,8 +59,10 @@ export async function buildTensorFlow(options: BuildOptions): Promise<Installati
       signal,
     });
     progress('testing it');
-    const { version, gpu, gpuProblem } = await tested(join(work, BINDING), signal);
+    const { version, gpu: found, gpuProblem } = await tested(join(work, BINDING), signal);
     if (gpuProblem !== undefined) progress(`it finds no GPU: ${gpuProblem}`);
+    // An image is built on a machine without the GPU that it will run on.
+    const gpu = found || options.gpu === true;
     const manifest: Manifest = {
       ...{ format: 1, engine: 'tensorflow', version, platform: process.platform, arch: process.arch, gpu },
       source: source.name,
