@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { ClipyardError } from '@clipyard/contracts';
 import koffi from 'koffi';
+import { loadLibrary } from '../native-library.js';
 
 /**
  * ONNX Runtime's C API, out of the library inside the npm package onnxruntime-node. Its JavaScript binding copies every
@@ -48,9 +49,6 @@ interface NativeFunction {
   async(...args: [...Argument[], (error: unknown, result: unknown) => void]): void;
 }
 
-/** Stack of a call on another thread, bytes: ORT's optimiser recurses over the graph. */
-const STACK_BYTES = 8 << 20;
-
 export class OrtApi {
   private readonly functions: Readonly<Record<Name, NativeFunction>>;
   /** What calls under way use: nothing else need refer to it. */
@@ -71,8 +69,7 @@ export class OrtApi {
 
   /** Loads the library. Throws `engine_unavailable` where the package has none for this machine. */
   static load(): OrtApi {
-    koffi.config({ async_stack_size: STACK_BYTES });
-    const library = koffi.load(libraryPath());
+    const library = loadLibrary(libraryPath());
     const base = library.func('OrtGetApiBase', 'void *', [])() as bigint;
     const getApi = koffi.decode(koffi.decode(base, 'void *'), koffi.proto('void *', ['uint32_t']));
     return new OrtApi(getApi(API_VERSION), library);

@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import koffi from 'koffi';
+import { loadLibrary } from '../native-library.js';
 
 /**
  * TensorFlow reads its settings from the environment of the process when it is loaded, and the binding offers no other
@@ -7,7 +7,7 @@ import koffi from 'koffi';
  * stays as it is; only of several GPUs one is chosen: the binding would take the last it sees.
  */
 export function prepareEnvironment(threads: number, slot: number | undefined, logs: 'errors' | 'all' = 'errors'): void {
-  const library = koffi.load(null);
+  const library = loadLibrary(null);
   const setenv = library.func('setenv', 'int', ['str', 'str', 'int']);
   const getenv = library.func('getenv', 'str', ['str']);
   const settings: Record<string, string> = {
@@ -28,7 +28,7 @@ export function prepareEnvironment(threads: number, slot: number | undefined, lo
 
 /** Whether TensorFlow is to keep messages of level INFO to itself. */
 export function infoIsOff(): boolean {
-  const getenv = koffi.load(null).func('getenv', 'str', ['str']);
+  const getenv = loadLibrary(null).func('getenv', 'str', ['str']);
   return Number(getenv('TF_CPP_MIN_LOG_LEVEL') ?? 0) >= 1;
 }
 

@@ -1,5 +1,5 @@
 import { fstatSync, readSync, writeSync } from 'node:fs';
-import koffi from 'koffi';
+import { loadLibrary } from '../native-library.js';
 
 const STDERR = 2;
 /** MFD_CLOEXEC of linux/memfd.h. */
@@ -10,7 +10,7 @@ const CLOSE_ON_EXEC = 1;
  * the lines that `drops` says. For moments at which nothing else is to be told: a process that dies in `fn` tells nothing.
  */
 export function withHeldStderr<T>(drops: (line: string) => boolean, fn: () => T): T {
-  const library = koffi.load(null);
+  const library = loadLibrary(null);
   const duplicate = library.func('dup', 'int', ['int']);
   const replace = library.func('dup2', 'int', ['int', 'int']);
   // Node's own would warn of descriptors that it has not opened.
