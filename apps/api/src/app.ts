@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { fieldError } from '@clipyard/contracts';
-import { createAuthenticator, createControlPlane, createScheduler } from '@clipyard/control';
+import { createAuthenticator, createControlPlane, createScheduler, WebhookSender } from '@clipyard/control';
 import { migrate, openDatabase } from '@clipyard/db';
 import { checkModel } from '@clipyard/model';
 import { MessageBus } from '@clipyard/queue';
@@ -33,7 +33,11 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
     'queue',
     await MessageBus.open({ onError }, { databaseUrl, ...(redisUrl === undefined ? {} : { redisUrl }) }),
   );
-  const control = createControlPlane({ database, bus }, storageUrl === undefined ? {} : { storageUrl });
+  const { allowPrivateWebhooks } = config;
+  const control = createControlPlane(
+    { database, bus },
+    { allowPrivateWebhooks, ...(storageUrl === undefined ? {} : { storageUrl }) },
+  );
 
   const authenticator = createAuthenticator(
     { database },
@@ -46,6 +50,9 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
   if (config.role !== 'api') {
     const scheduler = lifecycle.use('scheduler', createScheduler({ database, bus, logger, ...store }));
     await scheduler.start();
+    const sender = new WebhookSender({ database, bus, logger }, { allowPrivate: allowPrivateWebhooks });
+    lifecycle.use('webhooks', sender);
+    await sender.start();
   }
   const inspector = config.role === 'scheduler' ? undefined : openInspector(config);
   if (inspector !== undefined) lifecycle.add('inspector', () => inspector.close());

@@ -49,6 +49,10 @@ const environmentSchema = z.object({
   CLIPYARD_BOOTSTRAP_TOKEN: secret.optional().describe("An admin's token of all projects, for the first start"),
   CLIPYARD_BOOTSTRAP_TOKEN_FILE: z.string().min(1).optional().describe('File with it, such as a mounted secret'),
   CLIPYARD_CORS_ORIGINS: origins.describe('Origins of other sites whose pages may ask, with commas between'),
+  CLIPYARD_WEBHOOK_ALLOW_PRIVATE: z
+    .enum(['true', 'false'])
+    .default('false')
+    .describe('`true`: webhooks may be on loopback and private addresses, and without TLS'),
   CLIPYARD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least level that is logged'),
 });
 
@@ -77,6 +81,7 @@ export interface Config {
   readonly cacheDir: string;
   /** The environment without what only this process needs, for the processes that it starts. */
   readonly childEnvironment: NodeJS.ProcessEnv;
+  readonly allowPrivateWebhooks: boolean;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -103,6 +108,7 @@ export function loadConfig(
     parsed.data;
   const home = resolve(CLIPYARD_HOME ?? '.clipyard');
   const childEnvironment = Object.fromEntries(Object.entries(env).filter(([name]) => !OWN_SECRETS.test(name)));
+  const { CLIPYARD_WEBHOOK_ALLOW_PRIVATE } = parsed.data;
   return Object.freeze({
     role,
     migrate,
@@ -114,6 +120,7 @@ export function loadConfig(
       STORAGE_URL ?? (CLIPYARD_HOME === undefined ? undefined : pathToFileURL(resolve(CLIPYARD_HOME, 'storage')).href),
     requireToken: CLIPYARD_AUTH === 'token' || !isLoopback(HOST),
     bootstrapToken: CLIPYARD_BOOTSTRAP_TOKEN ?? readSecret(CLIPYARD_BOOTSTRAP_TOKEN_FILE),
+    allowPrivateWebhooks: CLIPYARD_WEBHOOK_ALLOW_PRIVATE === 'true',
     corsOrigins: Object.freeze(CLIPYARD_CORS_ORIGINS),
     dataDir: resolve(CLIPYARD_DATA_DIR ?? join(home, 'data')),
     cacheDir: join(home, 'cache'),

@@ -19,6 +19,7 @@ import { jobRoutes } from './routes/jobs.js';
 import { nodeRoutes } from './routes/nodes.js';
 import { prometheusRoutes } from './routes/prometheus.js';
 import { sweepRoutes } from './routes/sweeps.js';
+import { webhookRoutes } from './routes/webhooks.js';
 
 export interface ServerDeps {
   readonly control: ControlPlane;
@@ -98,6 +99,7 @@ export function buildServer(deps: ServerDeps, options: ServerOptions = {}): Fast
       nodeRoutes(api);
       sweepRoutes(api, deps);
       accessRoutes(api);
+      webhookRoutes(api);
       descriptionRoutes(api);
       prometheusRoutes(api);
       eventRoutes(api, { draining: draining.signal }, { heartbeatMs: options.heartbeatMs ?? 15_000 });

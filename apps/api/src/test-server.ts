@@ -27,12 +27,12 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
-export async function startTestServer(): Promise<TestServer> {
+export async function startTestServer({ allowPrivateWebhooks = false } = {}): Promise<TestServer> {
   const lifecycle = new Lifecycle();
   const booted = lifecycle.use('server of the database', await bootTestDatabase());
   const database = lifecycle.use('database', await openDatabase({ url: booted.url }));
   const bus = lifecycle.use('queue', await MessageBus.open({ onError: () => {} }, { databaseUrl: booted.url }));
-  const control = createControlPlane({ database, bus }, { storageUrl: 'file:/somewhere' });
+  const control = createControlPlane({ database, bus }, { storageUrl: 'file:/somewhere', allowPrivateWebhooks });
   const folder = await mkdtemp(join(tmpdir(), 'clipyard-api-'));
   lifecycle.add('storage', () => rm(folder, { recursive: true }));
   const store = await openBlobStore(pathToFileURL(folder).href);

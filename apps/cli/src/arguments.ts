@@ -1,3 +1,4 @@
+import { fieldError } from '@clipyard/contracts';
 import { InvalidArgumentError } from 'commander';
 
 /** Parsers of option values. */
@@ -15,4 +16,16 @@ export function positiveNumber(text: string): number {
   const value = wholeNumber(text);
   if (value === 0) throw new InvalidArgumentError('It must be at least 1.');
   return value;
+}
+
+/** The parts of `key=value`, a label. Throws `request_invalid`. */
+export function keyAndValue(text: string): [string, string] {
+  const at = text.indexOf('=');
+  if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
+  throw fieldError('request_invalid', {
+    path: '--label',
+    message: 'is not key=value',
+    value: text,
+    remedy: 'Write it as --label team=vision.',
+  });
 }

@@ -9,6 +9,7 @@ import type { Context } from './context.js';
 import { EXIT } from './exit-codes.js';
 import { jobCommands } from './job-program.js';
 import { sweepCommands } from './sweep-program.js';
+import { webhookCommands } from './webhook-program.js';
 
 // Loaded when asked for: the decoder of pictures, the engines and the database would double the start of all other commands.
 const loadData = () => import('./commands/data.js');
@@ -126,6 +127,7 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
     .option('--model <model>', 'a preset, or a JSON file with the model_cfg (default: the open_clip_config.json)')
     .option('--json', 'print JSON')
     .action(async (source, options) => finish(await (await loadInterchange()).importModel(context, source, options)));
+  webhookCommands(program.command('webhook').description('post events to URLs'), server, context, finish);
   dataCommands(program.command('data').description('pack, index and inspect data sets'), context, finish);
   program
     .command('parameters')

@@ -40,6 +40,7 @@ import { newIdempotencyKey } from './idempotency-key.js';
 import { type Call, Reader } from './reader.js';
 import { SweepCalls } from './sweep-calls.js';
 import { Transport } from './transport.js';
+import { WebhookCalls } from './webhook-calls.js';
 
 export interface ClientOptions {
   /** Root of the server, such as `http://127.0.0.1:7070`. */
@@ -87,6 +88,7 @@ export class Client {
   readonly #transport: Transport;
   readonly #reader: Reader;
   readonly sweeps: SweepCalls;
+  readonly webhooks: WebhookCalls;
   readonly #streamGiveUpMs: number;
 
   constructor(deps: { fetch?: typeof fetch }, options: ClientOptions) {
@@ -97,6 +99,7 @@ export class Client {
     );
     this.#reader = new Reader(this.#transport);
     this.sweeps = new SweepCalls(this.#reader);
+    this.webhooks = new WebhookCalls(this.#reader);
     this.#streamGiveUpMs = streamGiveUpMs;
   }
 

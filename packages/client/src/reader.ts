@@ -51,7 +51,7 @@ export class Reader {
   }
 
   /** Asks for something that is not to be asked for twice. */
-  async act<T>(schema: Schema<T>, path: string, options: Call & { query?: Query }): Promise<T> {
+  async act<T>(schema: Schema<T>, path: string, options: Call & { query?: Query; body?: unknown }): Promise<T> {
     const answer = await this.#transport.request(path, { method: 'POST', ...options });
     return this.#read(schema, answer.body);
   }

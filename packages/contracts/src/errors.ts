@@ -20,6 +20,7 @@ export const ERRORS = {
     fault: 'user',
     title: 'A request without a token came by way of a page of another site',
   },
+  webhook_not_found: { status: 404, retryable: false, fault: 'user', title: 'There is no such webhook' },
   token_not_found: { status: 404, retryable: false, fault: 'user', title: 'There is no such token' },
   job_not_found: { status: 404, retryable: false, fault: 'user', title: 'There is no such job' },
   job_state_conflict: {

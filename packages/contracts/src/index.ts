@@ -167,3 +167,20 @@ export {
   TRIAL_TRANSITIONS,
   type TrialState,
 } from './sweep/sweep-states.js';
+export {
+  type CreatedWebhook,
+  createdWebhookSchema,
+  DELIVERY_STATES,
+  type Delivery,
+  type DeliveryState,
+  deliverySchema,
+  type NewWebhook,
+  type NewWebhookInput,
+  newWebhookSchema,
+  WEBHOOK_EVENTS,
+  WEBHOOK_PING,
+  type Webhook,
+  type WebhookPatch,
+  webhookPatchSchema,
+  webhookSchema,
+} from './webhooks.js';

@@ -29,6 +29,7 @@ import type {
 import type { AccessPlane } from './access/access-plane.js';
 import type { Behalf } from './access/behalf.js';
 import type { SweepPlane } from './sweeps/sweep-plane.js';
+import type { WebhookPlane } from './webhooks/webhook-plane.js';
 
 /**
  * What the API needs of the control plane. Unknown ids, and those of projects that the caller does not see, throw
@@ -44,6 +45,7 @@ export interface ControlPlane {
   ): Promise<{ job: Job; created: boolean }>;
   readonly sweeps: SweepPlane;
   readonly access: AccessPlane;
+  readonly webhooks: WebhookPlane;
   getJob(jobId: string): Promise<Job>;
   /** All that the filters let through, newest first unless `sort` says otherwise. */
   listJobs(query: JobFilter & { sort?: JobSort; cursor?: string; limit: number }): Promise<Page<Job>>;

@@ -29,6 +29,7 @@ import { listQueue } from './list-queue.js';
 import { listMetricNames, listMetricSeries, listMetrics } from './metrics.js';
 import { createSweepPlane } from './sweeps/create-sweep-plane.js';
 import { attemptView, checkpointView, evaluationView, jobView, logView, nodeView } from './views.js';
+import { createWebhookPlane } from './webhooks/create-webhook-plane.js';
 
 export interface ControlPlaneDeps {
   readonly database: Database;
@@ -38,6 +39,8 @@ export interface ControlPlaneDeps {
 export interface ControlPlaneOptions {
   /** Root of the blob store, for the URLs of checkpoints; default: they are relative. */
   readonly storageUrl?: string;
+  /** Webhooks may be on private addresses. Default: no. */
+  readonly allowPrivateWebhooks?: boolean;
 }
 
 /** Evaluations of a job that are listed, the newest ones. */
@@ -118,6 +121,8 @@ export function createControlPlane(
     sweeps: createSweepPlane({ database }, behalf),
 
     access: createAccessPlane({ database }, behalf),
+
+    webhooks: createWebhookPlane({ database }, { allowPrivate: options.allowPrivateWebhooks ?? false }, behalf),
 
     getJob: (jobId) => readJob(jobId, async (_db, job) => jobView(job)),
 

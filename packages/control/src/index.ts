@@ -21,3 +21,5 @@ export { createNodeControl, type NodeControlDeps, type NodeControlOptions } from
 export { createScheduler, type Scheduler, type SchedulerDeps, type SchedulerOptions } from './scheduler.js';
 export { planTrials, type TrialPlan } from './sweeps/plan-trials.js';
 export type { SweepPlane } from './sweeps/sweep-plane.js';
+export type { WebhookPlane } from './webhooks/webhook-plane.js';
+export { WebhookSender, type WebhookSenderDeps, type WebhookSenderOptions } from './webhooks/webhook-sender.js';

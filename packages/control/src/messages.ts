@@ -1,5 +1,12 @@
 import type { Repositories } from '@clipyard/db';
-import { messageKey, nodeQueue, type SchedulerMessage, schedulerQueue } from '@clipyard/queue';
+import {
+  messageKey,
+  nodeQueue,
+  type SchedulerMessage,
+  schedulerQueue,
+  type WebhookMessage,
+  webhookQueue,
+} from '@clipyard/queue';
 import { newId } from '@clipyard/runtime';
 import type { Fence, NodeMessage } from './control-plane.js';
 
@@ -34,6 +41,16 @@ export async function removeFiles(
 ): Promise<void> {
   const message: SchedulerMessage = { type: 'checkpoints.dropped', id: jobId, prefixes: dropped.map((d) => d.prefix) };
   await tx.outbox.add(schedulerQueue.name, messageKey(jobId, 0, newId('drop')), message);
+}
+
+/** Has a message to a webhook sent, after a while if asked. */
+export async function wakeForDelivery(
+  tx: Repositories,
+  message: WebhookMessage,
+  options: { readonly delayMs?: number } = {},
+): Promise<void> {
+  const key = messageKey(message.deliveryId, message.attempt, newId('try'));
+  await tx.outbox.add(webhookQueue.name, key, message, options);
 }
 
 export async function tellNode(tx: Repositories, nodeId: string, message: NodeMessage): Promise<void> {

@@ -59,7 +59,7 @@ async function relayOnce(database: Database, bus: Pick<MessageBus, 'publish'>): 
   if (!waiting) return 0;
   return await database.transaction(async (tx) => {
     const rows = await tx.outbox.lockUnsent(BATCH);
-    for (const { queue, key, payload } of rows) await bus.publish({ name: queue }, key, payload);
+    for (const { queue, key, payload, delayMs } of rows) await bus.publish({ name: queue }, key, payload, { delayMs });
     await tx.outbox.markSent(rows.map((row) => row.id));
     return rows.length;
   });

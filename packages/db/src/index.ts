@@ -27,4 +27,11 @@ export type { OutboxRow } from './repositories/outbox-repository.js';
 export type { Repositories } from './repositories/repositories.js';
 export type { NewTrial, SweepRow, TrialRow } from './repositories/sweep-repository.js';
 export type { TokenData, TokenRow } from './repositories/token-repository.js';
+export type {
+  AttemptOutcome,
+  DeliveryRow,
+  DeliveryWithWebhook,
+  WebhookChanges,
+  WebhookRow,
+} from './repositories/webhook-repository.js';
 export { bootTestDatabase, type TestDatabase } from './test-database.js';

@@ -8,4 +8,6 @@ export {
   type SchedulerMessage,
   type Subscription,
   schedulerQueue,
+  type WebhookMessage,
+  webhookQueue,
 } from './message-bus.js';

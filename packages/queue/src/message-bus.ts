@@ -21,6 +21,14 @@ export type SchedulerMessage =
 
 export const schedulerQueue: QueueRef<SchedulerMessage> = { name: 'scheduler' };
 
+/** A message to a webhook is due for this attempt, from 1. */
+export interface WebhookMessage {
+  readonly deliveryId: string;
+  readonly attempt: number;
+}
+
+export const webhookQueue: QueueRef<WebhookMessage> = { name: 'webhooks' };
+
 /** The queue of one node. */
 export function nodeQueue<T>(nodeId: string): QueueRef<T> {
   return { name: `node-${nodeId}` };
@@ -75,9 +83,10 @@ export class MessageBus {
   }
 
   /** Resolves when the message is stored. One with a key that the queue still knows is not stored again. Throws `database_unavailable`. */
-  async publish<T>(queue: QueueRef<T>, key: string, payload: T): Promise<void> {
+  async publish<T>(queue: QueueRef<T>, key: string, payload: T, { delayMs = 0 } = {}): Promise<void> {
     const options = {
       jobId: key,
+      ...(delayMs > 0 ? { delay: delayMs } : {}),
       attempts: TRIES,
       backoff: { type: 'capped' },
       removeOnComplete: KEEP_HANDLED,
@@ -86,14 +95,18 @@ export class MessageBus {
     await this.#limited(this.#queue(queue.name).add('message', payload, options));
   }
 
-  /** Calls `handle` with each message, one at a time; when it throws the message comes again later. */
-  async consume<T>(queue: QueueRef<T>, handle: (payload: T) => Promise<void>): Promise<Subscription> {
+  /** Calls `handle` with each message, one at a time unless told otherwise; when it throws the message comes again later. */
+  async consume<T>(
+    queue: QueueRef<T>,
+    handle: (payload: T) => Promise<void>,
+    { concurrency = 1 }: { readonly concurrency?: number } = {},
+  ): Promise<Subscription> {
     const process = async (job: Job): Promise<void> => {
       await handle(job.data as T);
     };
     const worker = this.#backend.createWorker(queue.name, process, {
       settings: { backoffStrategy: (tries) => Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(tries - 1, 10)) },
-      concurrency: 1,
+      concurrency,
       runRetryDelay: 500,
     });
     worker.on('error', (error) => this.#onError(error, queue.name));

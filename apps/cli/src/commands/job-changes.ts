@@ -1,4 +1,5 @@
 import { fieldError } from '@clipyard/contracts';
+import { keyAndValue } from '../arguments.js';
 import { type Context, clientOf, type ServerOptions } from '../context.js';
 import { EXIT } from '../exit-codes.js';
 import { parseSetting } from '../spec-file.js';
@@ -36,12 +37,6 @@ export async function edit(context: Context, jobId: string, options: EditOptions
       : `${job.id} ${job.name}, priority ${job.priority}${shown.length === 0 ? '' : `, ${shown.join(', ')}`}`,
   );
   return EXIT.ok;
-}
-
-function keyAndValue(text: string): [string, string] {
-  const at = text.indexOf('=');
-  if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
-  throw usage('--label', 'is not key=value', text, 'Write it as --label team=vision.');
 }
 
 const usage = (path: string, message: string, value: unknown, remedy: string) =>

@@ -30,6 +30,13 @@ import { LIMITS } from '../limits.js';
 import { runSpecSchema } from '../run-spec/run-spec.js';
 import { sweepSchema, trialSchema } from '../sweep/sweep-api.js';
 import { sweepSpecSchema } from '../sweep/sweep-spec.js';
+import {
+  createdWebhookSchema,
+  deliverySchema,
+  newWebhookSchema,
+  webhookPatchSchema,
+  webhookSchema,
+} from '../webhooks.js';
 import { forkSchema, jobPatchSchema, queueEntrySchema } from './job-actions.js';
 import { isTagged, OPERATIONS, type Operation } from './operations.js';
 
@@ -42,6 +49,8 @@ const ANSWERS = {
   Caller: callerSchema,
   Checkpoint: checkpointSchema,
   CreatedToken: createdTokenSchema,
+  CreatedWebhook: createdWebhookSchema,
+  Delivery: deliverySchema,
   Evaluation: evaluationSchema,
   Health: healthSchema,
   Job: jobSchema,
@@ -60,6 +69,7 @@ const ANSWERS = {
   Sweep: sweepSchema,
   Token: tokenSchema,
   Trial: trialSchema,
+  Webhook: webhookSchema,
   /** With the defaults filled in. */
   StoredRunSpec: runSpecSchema,
   StoredSweepSpec: sweepSpecSchema,
@@ -69,6 +79,8 @@ const ANSWERS = {
 const REQUESTS = {
   Fork: forkSchema,
   JobPatch: jobPatchSchema,
+  NewWebhook: newWebhookSchema,
+  WebhookPatch: webhookPatchSchema,
   NewToken: newTokenSchema,
   RunSpec: runSpecSchema,
   SignIn: signInSchema,
@@ -90,6 +102,8 @@ const EXAMPLE_SPEC: z.input<typeof runSpecSchema> = {
 };
 const EXAMPLES: Readonly<Record<keyof typeof REQUESTS, Json>> = {
   Fork: { step: 200, set: { 'optimizer.lr': 1e-4, 'duration.steps': 400 } },
+  NewWebhook: { url: 'https://example.org/clipyard', events: ['job.state'], labels: { team: 'vision' } },
+  WebhookPatch: { active: true },
   JobPatch: { priority: 80, labels: { team: 'vision', draft: null } },
   NewToken: { name: 'ci', scopes: ['submit'], project: 'vision', expiresInDays: 30 },
   RunSpec: EXAMPLE_SPEC as Json,

@@ -11,8 +11,8 @@ export class OutboxRepository {
     this.#client = client;
   }
 
-  async add(queue: string, key: string, payload: unknown): Promise<void> {
-    await this.#client.outbox.create({ data: { queue, key, payload: json(payload) } });
+  async add(queue: string, key: string, payload: unknown, { delayMs = 0 } = {}): Promise<void> {
+    await this.#client.outbox.create({ data: { queue, key, payload: json(payload), delayMs: Math.round(delayMs) } });
     await this.#client.$executeRaw`SELECT pg_notify('clipyard_outbox', '')`;
   }
 

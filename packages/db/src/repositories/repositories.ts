@@ -11,6 +11,7 @@ import { NodeRepository } from './node-repository.js';
 import { OutboxRepository } from './outbox-repository.js';
 import { SweepRepository } from './sweep-repository.js';
 import { TokenRepository } from './token-repository.js';
+import { WebhookRepository } from './webhook-repository.js';
 
 /** One repository per aggregate, all on one client. */
 export interface Repositories {
@@ -24,6 +25,7 @@ export interface Repositories {
   readonly outbox: OutboxRepository;
   readonly idempotency: IdempotencyRepository;
   readonly sweeps: SweepRepository;
+  readonly webhooks: WebhookRepository;
   readonly tokens: TokenRepository;
   readonly audit: AuditRepository;
 }
@@ -40,6 +42,7 @@ export function createRepositories(client: Client): Repositories {
     outbox: new OutboxRepository(client),
     idempotency: new IdempotencyRepository(client),
     sweeps: new SweepRepository(client),
+    webhooks: new WebhookRepository(client),
     tokens: new TokenRepository(client),
     audit: new AuditRepository(client),
   };
