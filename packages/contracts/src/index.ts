@@ -109,14 +109,8 @@ export {
   queueEntrySchema,
 } from './rest/job-actions.js';
 export { openApiDocument } from './rest/openapi.js';
-export {
-  isTagged,
-  OPERATIONS,
-  type Operation,
-  type OperationId,
-  type PathParameters,
-  type QueryOf,
-} from './rest/operations.js';
+export { isTagged, type Operation, type PathParameters, type QueryOf } from './rest/operation.js';
+export { OPERATIONS, type OperationId } from './rest/operations.js';
 export { CORRUPTION_TYPES, type CorruptionType } from './run-spec/corruptions.js';
 export { type DataSource, dataSourceSchema } from './run-spec/data-source.js';
 export type { Duration } from './run-spec/duration.js';

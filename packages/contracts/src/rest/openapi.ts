@@ -38,7 +38,8 @@ import {
   webhookSchema,
 } from '../webhooks.js';
 import { forkSchema, jobPatchSchema, queueEntrySchema } from './job-actions.js';
-import { isTagged, OPERATIONS, type Operation } from './operations.js';
+import { isTagged, type Operation } from './operation.js';
+import { OPERATIONS } from './operations.js';
 
 type Json = Readonly<Record<string, unknown>>;
 

@@ -1,10 +1,8 @@
-import type { z } from 'zod';
 import {
   auditEventSchema,
   callerSchema,
   createdTokenSchema,
   newTokenSchema,
-  type Scope,
   signInSchema,
   tokenSchema,
 } from '../access.js';
@@ -27,7 +25,6 @@ import {
   queueQuerySchema,
   submitQuerySchema,
 } from '../api.js';
-import type { ErrorCode } from '../errors.js';
 import {
   pictureMatchSchema,
   pictureSearchQuerySchema,
@@ -37,55 +34,9 @@ import {
 import { runSpecSchema } from '../run-spec/run-spec.js';
 import { sweepListQuerySchema, sweepSchema, trialSchema } from '../sweep/sweep-api.js';
 import { sweepSpecSchema } from '../sweep/sweep-spec.js';
-import {
-  createdWebhookSchema,
-  deliveryListQuerySchema,
-  deliverySchema,
-  newWebhookSchema,
-  webhookListQuerySchema,
-  webhookPatchSchema,
-  webhookSchema,
-} from '../webhooks.js';
 import { drainQuerySchema, forkSchema, jobPatchSchema, queueEntrySchema } from './job-actions.js';
-
-/** One route of the REST API: the server, the reference and the OpenAPI document are made from these. */
-export interface Operation {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
-  /** With parameters as `:name`, each a string. */
-  readonly path: string;
-  readonly tag: 'Jobs' | 'Queue' | 'Checkpoints' | 'Sweeps' | 'Nodes' | 'Webhooks' | 'Access' | 'Service';
-  /** What a token must allow; `none`: it needs none. */
-  readonly scope: Scope | 'none';
-  /** Only with a token of all projects: what it tells or changes is not one project's. */
-  readonly allProjects?: true;
-  /** What it does, in Markdown as the reference shows it. */
-  readonly does: string;
-  readonly query?: z.ZodObject;
-  readonly body?: z.ZodType;
-  /** Whether it takes an `Idempotency-Key`. */
-  readonly idempotent?: true;
-  readonly answer: Answer;
-  /** Codes of its own, beside those that every route may answer with. */
-  readonly errors: readonly ErrorCode[];
-}
-
-export type Answer =
-  /** `or`: another status with the same body. */
-  | { readonly type: 'one'; readonly status: 200 | 201; readonly schema: z.ZodType; readonly or?: 503 }
-  /** A page: `{items, nextCursor}`. */
-  | { readonly type: 'list'; readonly schema: z.ZodType }
-  /** 204, without a body. */
-  | { readonly type: 'nothing' }
-  | { readonly type: 'file' }
-  /** A PNG. */
-  | { readonly type: 'picture' }
-  | { readonly type: 'events' }
-  | { readonly type: 'json' }
-  | { readonly type: 'text' };
-
-const one = <S extends z.ZodType>(schema: S) => ({ type: 'one', status: 200, schema }) as const;
-const created = <S extends z.ZodType>(schema: S) => ({ type: 'one', status: 201, schema }) as const;
-const list = <S extends z.ZodType>(schema: S) => ({ type: 'list', schema }) as const;
+import { created, list, type Operation, one } from './operation.js';
+import { WEBHOOK_OPERATIONS } from './webhook-operations.js';
 
 /** What a spec may be refused with, beside being no valid spec. */
 const SPEC_ERRORS = [
@@ -530,84 +481,7 @@ export const OPERATIONS = {
     answer: list(auditEventSchema),
     errors: [],
   },
-  createWebhook: {
-    method: 'POST',
-    path: '/v1/webhooks',
-    tag: 'Webhooks',
-    scope: 'admin',
-    does:
-      'has events [posted to a URL](../guides/webhooks.md); 201 with the webhook, its secret, which is told this once, and its ' +
-      '`Location`',
-    body: newWebhookSchema,
-    answer: created(createdWebhookSchema),
-    errors: ['scope_insufficient'],
-  },
-  listWebhooks: {
-    method: 'GET',
-    path: '/v1/webhooks',
-    tag: 'Webhooks',
-    scope: 'admin',
-    does: 'lists webhooks, newest first',
-    query: webhookListQuerySchema,
-    answer: list(webhookSchema),
-    errors: [],
-  },
-  getWebhook: {
-    method: 'GET',
-    path: '/v1/webhooks/:id',
-    tag: 'Webhooks',
-    scope: 'admin',
-    does: 'one webhook, without its secret',
-    answer: one(webhookSchema),
-    errors: ['webhook_not_found'],
-  },
-  editWebhook: {
-    method: 'PATCH',
-    path: '/v1/webhooks/:id',
-    tag: 'Webhooks',
-    scope: 'admin',
-    does: 'changes it; what is pending is sent as it is then',
-    body: webhookPatchSchema,
-    answer: one(webhookSchema),
-    errors: ['webhook_not_found'],
-  },
-  deleteWebhook: {
-    method: 'DELETE',
-    path: '/v1/webhooks/:id',
-    tag: 'Webhooks',
-    scope: 'admin',
-    does: 'removes it with its deliveries; nothing more is sent',
-    answer: { type: 'nothing' },
-    errors: ['webhook_not_found'],
-  },
-  pingWebhook: {
-    method: 'POST',
-    path: '/v1/webhooks/:id/ping',
-    tag: 'Webhooks',
-    scope: 'admin',
-    does: 'sends it a message of type `webhook.ping`, whether it is active or not; 201 with the delivery',
-    answer: created(deliverySchema),
-    errors: ['webhook_not_found'],
-  },
-  listDeliveries: {
-    method: 'GET',
-    path: '/v1/webhooks/:id/deliveries',
-    tag: 'Webhooks',
-    scope: 'admin',
-    does: 'what was sent and is to be, newest first, each with how its last attempt went; kept for 30 days',
-    query: deliveryListQuerySchema,
-    answer: list(deliverySchema),
-    errors: ['webhook_not_found'],
-  },
-  redeliver: {
-    method: 'POST',
-    path: '/v1/webhooks/:id/deliveries/:delivery/redeliver',
-    tag: 'Webhooks',
-    scope: 'admin',
-    does: 'sends a message again at once, under the same `webhook-id`, and tries as often as the first time',
-    answer: one(deliverySchema),
-    errors: ['webhook_not_found', 'not_found'],
-  },
+  ...WEBHOOK_OPERATIONS,
   getOpenApi: {
     method: 'GET',
     path: '/v1/openapi.json',
@@ -648,22 +522,3 @@ export const OPERATIONS = {
 } as const satisfies Readonly<Record<string, Operation>>;
 
 export type OperationId = keyof typeof OPERATIONS;
-/** Whether its answers have an `ETag`, with which clients that poll are answered 304. */
-export function isTagged({ method, tag, answer }: Operation): boolean {
-  if (answer.type === 'json') return true;
-  return (
-    (method === 'GET' || method === 'PATCH') && tag !== 'Service' && (answer.type === 'one' || answer.type === 'list')
-  );
-}
-
-/** Names and types of the parameters of a path. */
-export type PathParameters<P extends string> = P extends `${string}:${infer Name}/${infer Rest}`
-  ? Readonly<Record<Name, string>> & PathParameters<`/${Rest}`>
-  : P extends `${string}:${infer Name}`
-    ? Readonly<Record<Name, string>>
-    : unknown;
-
-/** What `query` of an operation is after parsing: no parameters where it names none. */
-export type QueryOf<O extends Operation> = O extends { readonly query: infer Q extends z.ZodType }
-  ? z.output<Q>
-  : object;

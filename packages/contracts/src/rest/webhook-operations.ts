@@ -1,0 +1,92 @@
+import {
+  createdWebhookSchema,
+  deliveryListQuerySchema,
+  deliverySchema,
+  newWebhookSchema,
+  webhookListQuerySchema,
+  webhookPatchSchema,
+  webhookSchema,
+} from '../webhooks.js';
+import { created, list, type Operation, one } from './operation.js';
+
+/** Webhooks and what was sent to them, by operation id. */
+export const WEBHOOK_OPERATIONS = {
+  createWebhook: {
+    method: 'POST',
+    path: '/v1/webhooks',
+    tag: 'Webhooks',
+    scope: 'admin',
+    does:
+      'has events [posted to a URL](../guides/webhooks.md); 201 with the webhook, its secret, which is told this once, and its ' +
+      '`Location`',
+    body: newWebhookSchema,
+    answer: created(createdWebhookSchema),
+    errors: ['scope_insufficient'],
+  },
+  listWebhooks: {
+    method: 'GET',
+    path: '/v1/webhooks',
+    tag: 'Webhooks',
+    scope: 'admin',
+    does: 'lists webhooks, newest first',
+    query: webhookListQuerySchema,
+    answer: list(webhookSchema),
+    errors: [],
+  },
+  getWebhook: {
+    method: 'GET',
+    path: '/v1/webhooks/:id',
+    tag: 'Webhooks',
+    scope: 'admin',
+    does: 'one webhook, without its secret',
+    answer: one(webhookSchema),
+    errors: ['webhook_not_found'],
+  },
+  editWebhook: {
+    method: 'PATCH',
+    path: '/v1/webhooks/:id',
+    tag: 'Webhooks',
+    scope: 'admin',
+    does: 'changes it; what is pending is sent as it is then',
+    body: webhookPatchSchema,
+    answer: one(webhookSchema),
+    errors: ['webhook_not_found'],
+  },
+  deleteWebhook: {
+    method: 'DELETE',
+    path: '/v1/webhooks/:id',
+    tag: 'Webhooks',
+    scope: 'admin',
+    does: 'removes it with its deliveries; nothing more is sent',
+    answer: { type: 'nothing' },
+    errors: ['webhook_not_found'],
+  },
+  pingWebhook: {
+    method: 'POST',
+    path: '/v1/webhooks/:id/ping',
+    tag: 'Webhooks',
+    scope: 'admin',
+    does: 'sends it a message of type `webhook.ping`, whether it is active or not; 201 with the delivery',
+    answer: created(deliverySchema),
+    errors: ['webhook_not_found'],
+  },
+  listDeliveries: {
+    method: 'GET',
+    path: '/v1/webhooks/:id/deliveries',
+    tag: 'Webhooks',
+    scope: 'admin',
+    does: 'what was sent and is to be, newest first, each with how its last attempt went; kept for 30 days',
+    query: deliveryListQuerySchema,
+    answer: list(deliverySchema),
+    errors: ['webhook_not_found'],
+  },
+  redeliver: {
+    method: 'POST',
+    path: '/v1/webhooks/:id/deliveries/:delivery/redeliver',
+    tag: 'Webhooks',
+    scope: 'admin',
+    does: 'sends a message again at once, under the same `webhook-id`, and tries as often as the first time',
+    answer: one(deliverySchema),
+    errors: ['webhook_not_found', 'not_found'],
+  },
+} as const satisfies Readonly<Record<string, Operation>>;
