@@ -5,10 +5,12 @@ import { useShortcuts } from './keyboard/use-shortcuts.js';
 import { RunPage } from './run/run-page.js';
 import { RunsPage } from './runs/runs-page.js';
 import { useConnection } from './server/connection.js';
+import { signOut, useSession } from './server/session.js';
 import { chooseTheme, THEMES, type Theme, useTheme } from './theme.js';
 import { Empty } from './ui/empty.js';
 import { Icon, type IconName } from './ui/icon.js';
-import { Notices } from './ui/notices.js';
+import { Notices, notifyError } from './ui/notices.js';
+import { SignIn } from './ui/sign-in.js';
 
 const ComparePage = lazy(() => import('./compare/compare-page.js'));
 const NodesPage = lazy(() => import('./nodes/nodes-page.js'));
@@ -27,6 +29,7 @@ const PAGES: readonly { path: string; title: string; icon: IconName }[] = [
 
 export function App() {
   const [help, setHelp] = useState(false);
+  const { signedOut, number } = useSession();
   useShortcuts({ onHelp: () => setHelp(true) });
   return (
     <>
@@ -34,13 +37,17 @@ export function App() {
         Skip to the content
       </a>
       <div className="shell">
-        <Rail onHelp={() => setHelp(true)} />
+        <Rail onHelp={() => setHelp(true)} signedIn={number > 0 && !signedOut} />
         <div className="content">
           <Banner />
           <main id="main" tabIndex={-1}>
-            <Suspense fallback={<p className="loading">Loading …</p>}>
-              <Pages />
-            </Suspense>
+            {signedOut ? (
+              <SignIn />
+            ) : (
+              <Suspense fallback={<p className="loading">Loading …</p>}>
+                <Pages />
+              </Suspense>
+            )}
           </main>
         </div>
       </div>
@@ -75,7 +82,7 @@ function Pages() {
   );
 }
 
-function Rail({ onHelp }: { onHelp: () => void }) {
+function Rail({ onHelp, signedIn }: { onHelp: () => void; signedIn: boolean }) {
   const [location] = useLocation();
   return (
     <header className="rail">
@@ -93,6 +100,11 @@ function Rail({ onHelp }: { onHelp: () => void }) {
       </nav>
       <div className="rail-end">
         <ThemeSwitch />
+        {signedIn && (
+          <button type="button" className="quiet" onClick={() => void signOut().catch(notifyError)}>
+            Sign out
+          </button>
+        )}
         <button type="button" className="quiet" onClick={onHelp} aria-label="Keyboard shortcuts">
           <Icon name="help" />
         </button>

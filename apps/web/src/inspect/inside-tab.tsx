@@ -136,7 +136,7 @@ function Matrix({ checkpointId }: { checkpointId: string }) {
 
 function Opening() {
   return (
-    <span className="muted inline" role="status">
+    <span className="muted opening" role="status">
       <span className="spinner" aria-hidden="true" /> The server opens the checkpoint and encodes its pictures; the
       first time that takes some seconds.
     </span>

@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from 'react';
+import { tokenWanted } from './session.js';
 
 /** Whether the server answers. `lost` from the first request that got no answer, or 503, until one does. */
 export type Connection = 'ok' | 'lost';
@@ -34,6 +35,7 @@ export const watchedFetch: typeof fetch = async (input, init) => {
     const response = await fetch(input, init);
     // A proxy answers 502 and 504 while the server behind it is away.
     set([502, 503, 504].includes(response.status) ? 'lost' : 'ok');
+    if (response.status === 401) tokenWanted();
     return response;
   } catch (error) {
     if (!(error instanceof DOMException && error.name === 'AbortError') && init?.signal?.aborted !== true) set('lost');

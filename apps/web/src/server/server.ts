@@ -15,7 +15,7 @@ export const queries = new QueryClient({
       networkMode: 'always',
       staleTime: 1000,
       placeholderData: keepPreviousData,
-      retry: (failures, error) => ClipyardError.from(error).retryable || failures < 0,
+      retry: (_, error) => ClipyardError.from(error).retryable,
       retryDelay: 1000,
     },
     mutations: { networkMode: 'always' },
