@@ -20,13 +20,14 @@ const LIMIT_MS = 10 * 60_000;
 const run = promisify(execFile);
 
 export default async function setup(project) {
-  project.provide('s3Gateway', await found());
+  project.provide('s3Gateway', await findS3Gateway());
 }
 
 /** Also a command, so that CI can build it while it waits for something else. */
-if (process.argv[1] === fileURLToPath(import.meta.url)) console.log(JSON.stringify(await found()));
+if (process.argv[1] === fileURLToPath(import.meta.url)) console.log(JSON.stringify(await findS3Gateway()));
 
-async function found() {
+/** @returns {Promise<{ binary: string } | { missing: string }>} */
+export async function findS3Gateway() {
   for (const binary of [BINARY, 'versitygw']) if (await runs(binary)) return { binary };
   if (!process.env.CI) return { missing: `versitygw is no command here; go install ${MODULE}, or CI=true npm test` };
   try {

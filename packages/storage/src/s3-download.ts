@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { ClipyardError } from '@clipyard/contracts';
 import { retry } from '@clipyard/runtime';
+import type { RangeReader, RangeRequest } from './s3-ranges.js';
 import type { S3Target } from './s3-upload.js';
 
 /** Bytes asked for in one request. */
@@ -10,6 +11,11 @@ const DOWNLOAD_PART_BYTES = 8 << 20;
 const DOWNLOAD_CONCURRENCY = 4;
 /** Tries of a part whose body breaks off, and of a blob that is replaced while it is read. */
 const DOWNLOAD_TRIES = 5;
+
+export interface DownloadDeps {
+  readonly client: S3Client;
+  readonly ranges: RangeReader;
+}
 
 interface Part {
   readonly data: Uint8Array;
@@ -20,14 +26,14 @@ interface Part {
 
 /** Bytes `start` to `end` (exclusive) of an object, cut off at its end: of one version of it, also when it is replaced. */
 export async function download(
-  client: S3Client,
+  deps: DownloadDeps,
   target: S3Target,
   { start, end }: { readonly start: number; readonly end: number },
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   for (let tries = 1; ; tries++) {
     try {
-      return await downloadVersion(client, target, start, end, signal);
+      return await downloadVersion(deps, target, start, end, signal);
     } catch (error) {
       if ((error as Error).name !== 'PreconditionFailed') throw error;
       if (tries === DOWNLOAD_TRIES)
@@ -37,13 +43,13 @@ export async function download(
 }
 
 async function downloadVersion(
-  client: S3Client,
+  deps: DownloadDeps,
   target: S3Target,
   start: number,
   end: number,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
-  const first = await getPart(client, target, start, Math.min(end, start + DOWNLOAD_PART_BYTES), undefined, signal);
+  const first = await getPart(deps, target, start, Math.min(end, start + DOWNLOAD_PART_BYTES), undefined, signal);
   const stop = Math.min(end, first.total);
   if (start + first.data.byteLength >= stop) return first.data;
   const out = new Uint8Array(stop - start);
@@ -57,7 +63,7 @@ async function downloadVersion(
     try {
       for (const at of pending) {
         const until = Math.min(stop, at + DOWNLOAD_PART_BYTES);
-        await getPart(client, target, at, until, first.etag, either, out.subarray(at - start, until - start));
+        await getPart(deps, target, at, until, first.etag, either, out.subarray(at - start, until - start));
       }
     } catch (error) {
       failed.abort(error);
@@ -72,7 +78,7 @@ async function downloadVersion(
 
 /** One request, again when its body breaks off; the SDK repeats those that get no answer. */
 async function getPart(
-  client: S3Client,
+  deps: DownloadDeps,
   target: S3Target,
   start: number,
   end: number,
@@ -80,7 +86,7 @@ async function getPart(
   signal: AbortSignal,
   into?: Uint8Array,
 ): Promise<Part> {
-  return await retry(() => tryPart(client, target, start, end, etag, signal, into), {
+  return await retry(() => tryPart(deps, target, start, end, etag, signal, into), {
     signal,
     backoff: { initialMs: 100, maxMs: 5_000 },
     shouldRetry: (error, attempts) => error instanceof BrokenBody && attempts < DOWNLOAD_TRIES,
@@ -95,7 +101,7 @@ class BrokenBody extends ClipyardError {
 }
 
 async function tryPart(
-  client: S3Client,
+  deps: DownloadDeps,
   target: S3Target,
   start: number,
   end: number,
@@ -103,23 +109,57 @@ async function tryPart(
   signal: AbortSignal,
   into: Uint8Array | undefined,
 ): Promise<Part> {
-  const request = { ...target, Range: `bytes=${start}-${end - 1}`, ...(etag === undefined ? {} : { IfMatch: etag }) };
-  const answer = await client
-    .send(new GetObjectCommand(request), { abortSignal: signal })
-    .catch((error: { readonly name?: string; readonly $metadata?: { readonly httpStatusCode?: number } }) => {
-      // Beyond the end, as any range of an empty object is.
-      if (error.name === 'InvalidRange' || error.$metadata?.httpStatusCode === 416) return undefined;
-      throw error;
-    });
+  const answer = await request(deps, target, { start, end, etag, signal });
   if (answer === undefined) return { data: new Uint8Array(0), total: 0, etag: undefined };
-  const bytes = answer.ContentLength ?? 0;
-  const body = answer.Body as Readable;
-  const data = into ?? new Uint8Array(bytes);
-  const filled = await fill(data, body, target.Key, signal);
-  if (filled !== bytes || filled > end - start || (into !== undefined && filled !== into.byteLength))
+  const data = into ?? new Uint8Array(answer.bytes);
+  const filled = await fill(data, answer.body, target.Key, signal);
+  if (filled !== answer.bytes || filled > end - start || (into !== undefined && filled !== into.byteLength))
     throw new BrokenBody(target.Key);
-  const total = Number(/\/(\d+)$/.exec(answer.ContentRange ?? '')?.[1] ?? bytes);
-  return { data, total, etag: answer.ETag };
+  const total = Number(/\/(\d+)$/.exec(answer.range ?? '')?.[1] ?? answer.bytes);
+  return { data, total, etag: answer.etag };
+}
+
+interface Answer {
+  readonly body: Readable;
+  readonly bytes: number;
+  /** Such as `bytes 0-9/100`. */
+  readonly range: string | undefined;
+  readonly etag: string | undefined;
+}
+
+/** Undefined for a range beyond the end, as any of an empty object is. */
+async function request(
+  { client, ranges }: DownloadDeps,
+  target: S3Target,
+  range: RangeRequest,
+): Promise<Answer | undefined> {
+  const plain = await ranges.open(target, range);
+  if (plain !== undefined) {
+    const { headers } = plain;
+    return {
+      body: plain,
+      bytes: Number(headers['content-length']),
+      range: headers['content-range'],
+      etag: headers.etag,
+    };
+  }
+  const { start, end, etag, signal } = range;
+  const input = { ...target, Range: `bytes=${start}-${end - 1}`, ...(etag === undefined ? {} : { IfMatch: etag }) };
+  try {
+    const {
+      Body,
+      ContentLength = 0,
+      ContentRange,
+      ETag,
+    } = await client.send(new GetObjectCommand(input), {
+      abortSignal: signal,
+    });
+    return { body: Body as Readable, bytes: ContentLength, range: ContentRange, etag: ETag };
+  } catch (error) {
+    const { name, $metadata } = error as { readonly name?: string; readonly $metadata?: { httpStatusCode?: number } };
+    if (name === 'InvalidRange' || $metadata?.httpStatusCode === 416) return undefined;
+    throw error;
+  }
 }
 
 /** Returns how many bytes came. */

@@ -63,6 +63,26 @@ describe.skipIf(skipped !== '')(`S3Store on versitygw${skipped}`, () => {
     }
   });
 
+  it('signs once for an object whose ranges are read again, and asks the SDK when such a request fails', async () => {
+    const proxy = await BrokenProxy.start(server().endpoint);
+    try {
+      const place = { ...parseS3Url(server().url(`ranges/${randomUUID()}`), 'STORAGE_URL'), endpoint: proxy.url };
+      const store = new S3Store(place);
+      await store.put('k', new TextEncoder().encode('0123456789'));
+      const isSigned = () => proxy.requests.at(-1)!.includes('X-Amz-Signature=');
+      const read = async (start: number) => new TextDecoder().decode(await store.read('k', { start, end: start + 3 }));
+      expect([await read(0), isSigned()]).toEqual(['012', false]);
+      expect([await read(2), isSigned()]).toEqual(['234', true]);
+      expect([await read(8), isSigned()]).toEqual(['89', true]);
+      proxy.breakNext(1, { afterReceived: 0 });
+      expect([await read(5), isSigned(), proxy.broken]).toEqual(['567', false, 1]);
+      await store.delete('k');
+      await expect(read(0)).rejects.toMatchObject({ code: 'not_found' });
+    } finally {
+      await proxy.close();
+    }
+  });
+
   it('reads one version of a blob that is replaced meanwhile', async () => {
     const store = await openBlobStore(server().url(`versions/${randomUUID()}`));
     const versions = [1, 2].map((value) => new Uint8Array(LARGE_BYTES).fill(value));

@@ -12,6 +12,7 @@ import { abortable } from '@clipyard/runtime';
 import { checkBlobKey, checkBlobPrefix } from './blob-key.js';
 import { download } from './s3-download.js';
 import { codedS3Error, type S3Attempt } from './s3-errors.js';
+import { RangeReader } from './s3-ranges.js';
 import { type S3Target, upload } from './s3-upload.js';
 import { type S3Place, s3Url } from './s3-url.js';
 
@@ -57,6 +58,7 @@ async function* ownErrors(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8A
 export class S3Store implements BlobStore {
   readonly url: string;
   readonly #client: S3Client;
+  readonly #ranges: RangeReader;
   readonly #place: S3Place;
   readonly #field: string;
   readonly #staleUploadMs: number;
@@ -87,6 +89,10 @@ export class S3Store implements BlobStore {
         httpsAgent: { keepAlive: true, maxSockets: MAX_CONNECTIONS },
       },
     });
+    this.#ranges = new RangeReader(this.#client, {
+      maxConnections: MAX_CONNECTIONS,
+      idleTimeoutMs: IDLE_TIMEOUT_MS,
+    });
   }
 
   /** Asks the server once, so that a wrong name, region or key is known now. */
@@ -115,7 +121,7 @@ export class S3Store implements BlobStore {
       return new Uint8Array(0);
     }
     return await this.#call({ what: 'read', key }, signal, (stop) =>
-      download(this.#client, target, { start, end }, stop),
+      download({ client: this.#client, ranges: this.#ranges }, target, { start, end }, stop),
     );
   }
 

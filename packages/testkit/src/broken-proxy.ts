@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
+const MAX_LINE_BYTES = 4096;
+
 interface Break {
   readonly afterSent?: number;
   readonly afterReceived?: number;
@@ -11,6 +13,8 @@ export class BrokenProxy {
   readonly url: string;
   /** Connections that it broke. */
   broken = 0;
+  /** The first lines of requests, in their order. */
+  readonly requests: string[] = [];
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #breaks: Break[] = [];
@@ -69,6 +73,10 @@ export class BrokenProxy {
         }
       });
     };
+    client.on('data', (chunk: Buffer) => {
+      const line = /^[A-Z]+ \S+ HTTP\/1\.1(?=\r\n)/.exec(chunk.toString('latin1', 0, MAX_LINE_BYTES))?.[0];
+      if (line !== undefined) this.requests.push(line);
+    });
     relay(client, upstream, ({ afterSent }) => afterSent);
     relay(upstream, client, ({ afterReceived }) => afterReceived);
     client.resume();

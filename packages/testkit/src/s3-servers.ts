@@ -51,7 +51,7 @@ export async function startS3Gateway(binary: string): Promise<S3Server> {
   const port = await freePort();
   const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = ENVIRONMENT;
   const keys = ['--access', AWS_ACCESS_KEY_ID, '--secret', AWS_SECRET_ACCESS_KEY];
-  const args = ['--port', `127.0.0.1:${port}`, '--region', REGION, ...keys, '--quiet', 'posix', root];
+  const args = ['--port', `127.0.0.1:${port}`, '--region', REGION, ...keys, '--keep-alive', '--quiet', 'posix', root];
   const child = spawn(binary, args, { cwd: home, stdio: 'ignore' });
   const ended = new Promise<void>((resolve) => {
     child.once('error', () => resolve());

@@ -19,8 +19,9 @@ const cachedIndex = z.object({
   bytes: z.array(z.int().nonnegative()),
 });
 
-/** Bytes read at once while a tar on disk is indexed, and one far away, where every read costs a round trip. */
+/** Bytes read at once while a tar on disk is indexed. */
 const FILE_WINDOW_BYTES = 256 << 10;
+/** Bytes read at once while a tar in S3 is indexed, where every read costs a round trip. */
 const BLOB_WINDOW_BYTES = 4 << 20;
 
 export interface LoadTarIndexOptions extends Cancellable {
