@@ -43,15 +43,15 @@ export function serveDashboard(
     scope.addHook('onSend', async (request, reply) => {
       reply.headers(headersOf(request.url));
     });
+    const common = { preCompressed: true, cacheControl: false, decorateReply: false, logLevel: 'warn' } as const;
     await scope.register(fastifyStatic, {
+      ...common,
       root,
       wildcard: false,
-      preCompressed: true,
-      cacheControl: false,
-      decorateReply: false,
-      globIgnore: ['**/*.br', '**/*.gz'],
-      logLevel: 'warn',
+      globIgnore: ['**/*.br', '**/*.gz', 'assets/**'],
     });
+    // Whatever lies there when it is asked for, so that a build beside a running server can be used.
+    await scope.register(fastifyStatic, { ...common, root: join(root, 'assets'), prefix: '/assets/' });
   });
   return (request, reply) => {
     const path = request.url.split('?', 1)[0]!;

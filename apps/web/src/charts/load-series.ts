@@ -16,8 +16,9 @@ export async function loadSeries(
   return found.map(toSeries);
 }
 
-const toSeries = ({ name, lastStep, mean, min, max }: MetricSeries): Series => ({
+const toSeries = ({ name, bucketSteps, lastStep, mean, min, max }: MetricSeries): Series => ({
   name,
+  bucketSteps,
   step: lastStep,
   mean,
   min,

@@ -5,6 +5,8 @@ export interface Series {
   readonly mean: readonly number[];
   readonly min: readonly number[];
   readonly max: readonly number[];
+  /** Steps that an entry stands for at most; unset: one. */
+  readonly bucketSteps?: number;
 }
 
 /** The series with live values after its end. A value at a step that is there already replaces it. */
@@ -21,7 +23,7 @@ export function extended(
   const steps = live.map(([step]) => step);
   const values = live.map(([, value]) => value);
   return {
-    name,
+    ...base,
     step: [...base.step.slice(0, upTo), ...steps],
     mean: [...base.mean.slice(0, upTo), ...values],
     min: [...base.min.slice(0, upTo), ...values],

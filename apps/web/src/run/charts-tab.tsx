@@ -5,6 +5,7 @@ import type { Line } from '../charts/chart-data.js';
 import { groupMetrics } from '../charts/metric-groups.js';
 import type { Series } from '../charts/series.js';
 import { Empty } from '../ui/empty.js';
+import { useZoomed } from './use-zoomed.js';
 
 /** One run, or several in the same charts. */
 export interface ChartedRun {
@@ -13,9 +14,10 @@ export interface ChartedRun {
   readonly series: ReadonlyMap<string, Series>;
 }
 
-export function Charts({ runs, pending }: { runs: readonly ChartedRun[]; pending: boolean }) {
+export function Charts({ runs: whole, pending }: { runs: readonly ChartedRun[]; pending: boolean }) {
   const [look, setLook] = useChartLook();
   const [zoom, setZoom] = useState<Zoom>(null);
+  const runs = useZoomed(whole, zoom);
   const names = [...new Set(runs.flatMap(({ series }) => [...series.keys()]))].sort();
   const key = names.join('|');
   // biome-ignore lint/correctness/useExhaustiveDependencies: key stands for names

@@ -28,7 +28,7 @@ const TABS = [
   ['spec', 'Spec'],
 ] as const;
 
-export function RunPage({ id, tab }: { id: string; tab: string }) {
+export default function RunPage({ id, tab }: { id: string; tab: string }) {
   const job = useQuery({
     queryKey: ['job', id],
     queryFn: ({ signal }) => server.get(id, { signal }),

@@ -1,3 +1,4 @@
+import './zod-without-eval.js';
 import { Client } from '@clipyard/client';
 import { ClipyardError } from '@clipyard/contracts';
 import { keepPreviousData, QueryClient } from '@tanstack/react-query';
