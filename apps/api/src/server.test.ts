@@ -229,6 +229,9 @@ describe('jobs', () => {
     for (const query of ['buckets=0', 'buckets=2001', 'toStep=-1', 'fromStep=5&toStep=4&buckets=1'])
       expect(await problemOf(await fetch(`${url}/v1/jobs/${id}/metrics?${query}`))).toMatchObject({ status: 400 });
     expect(await items(`/v1/jobs/${id}/logs?level=warn`)).toMatchObject([{ message: 'careful', rank: 0 }]);
+    expect(await items(`/v1/jobs/${id}/logs?text=HELLO`)).toMatchObject([{ message: 'hello' }]);
+    expect(await items(`/v1/jobs/${id}/logs?to=2000-01-01T00:00:00Z`)).toEqual([]);
+    expect(await problemOf(await fetch(`${url}/v1/jobs/${id}/logs?from=today`))).toMatchObject({ status: 400 });
     const [checkpoint] = await items<Checkpoint>(`/v1/jobs/${id}/checkpoints`);
     expect(checkpoint).toMatchObject({ id: 'ckpt-1', step: 3, url: `file:/somewhere/runs/${id}/step-3` });
     expect(await (await fetch(`${url}/v1/checkpoints/ckpt-1`)).json()).toEqual(checkpoint);

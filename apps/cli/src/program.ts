@@ -86,6 +86,7 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
       new Option('--level <level>', 'only lines of at least this level').choices(['debug', 'info', 'warn', 'error']),
     )
     .option('--rank <rank>', 'only lines of this rank', wholeNumber)
+    .option('--grep <text>', 'only lines with these words, or else with this text')
     .action(async (id, options) => finish(await logs(context, id, options)));
   jobCommands(program, server, context, finish);
   server(program.command('evaluate').argument('<checkpoint>', 'job, job@step, or the path of a directory with weights'))

@@ -57,6 +57,18 @@ export interface ClientOptions {
   readonly streamGiveUpMs?: number;
 }
 
+/** Lines of at least `level` with these words, from and up to a time. */
+export type LogQuery = {
+  readonly level?: LogLevel;
+  readonly rank?: number;
+  readonly text?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly order?: 'oldest' | 'newest';
+  readonly cursor?: string;
+  readonly limit?: number;
+};
+
 /** Metrics of these names, or all, and steps of them. */
 export type MetricQuery = {
   readonly name?: string | readonly string[];
@@ -189,11 +201,8 @@ export class Client {
     return this.#reader.items(metricNameSchema, `${this.#job(jobId)}/metrics/names`, {}, options);
   }
 
-  logs(
-    jobId: string,
-    query: { level?: LogLevel; rank?: number; cursor?: string; limit?: number } = {},
-    options: Call = {},
-  ): Promise<Page<LogLine>> {
+  /** Log lines in pages, the oldest first unless `order` says otherwise. */
+  logs(jobId: string, query: LogQuery = {}, options: Call = {}): Promise<Page<LogLine>> {
     return this.#reader.page(logLineSchema, `${this.#job(jobId)}/logs`, query, options);
   }
 

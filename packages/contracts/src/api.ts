@@ -300,6 +300,17 @@ export const metricsQuerySchema = z.object({
 export const logsQuerySchema = pageQuerySchema.extend({
   level: z.enum(['debug', 'info', 'warn', 'error']).optional().describe('at least'),
   rank: z.coerce.number().int().min(0).max(4095).optional().describe('only lines of this rank'),
+  text: z
+    .string()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe(
+      'only lines with these words (`"a phrase"`, `or`, `-not`), case aside; where no line has them, with this text anywhere',
+    ),
+  from: z.iso.datetime({ offset: true }).optional().describe('only lines from this time on'),
+  to: z.iso.datetime({ offset: true }).optional().describe('only lines up to this time'),
+  order: z.enum(['oldest', 'newest']).default('oldest').describe('which lines come first'),
 });
 
 export const eventsQuerySchema = z.object({

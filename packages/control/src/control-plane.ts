@@ -80,10 +80,7 @@ export interface ControlPlane {
   /** In at most so many buckets of steps; throws `request_invalid` where that would be too many in all. */
   listMetricSeries(jobId: string, query: MetricRange & { buckets: number }): Promise<readonly MetricSeries[]>;
   listMetricNames(jobId: string): Promise<readonly MetricName[]>;
-  listLogs(
-    jobId: string,
-    query: { level?: LogLevel; rank?: number; cursor?: string; limit: number },
-  ): Promise<Page<LogLine>>;
+  listLogs(jobId: string, query: LogsQuery): Promise<Page<LogLine>>;
   listCheckpoints(jobId: string): Promise<readonly Checkpoint[]>;
   getCheckpoint(checkpointId: string): Promise<Checkpoint>;
   /** Where a file of a checkpoint lies in the blob store; `manifest.json` is one too. */
@@ -123,6 +120,20 @@ export interface JobFilter {
   readonly text?: string;
   readonly createdAfter?: string;
   readonly createdBefore?: string;
+}
+
+/** Lines of a job of at least a level. */
+export interface LogsQuery {
+  readonly level?: LogLevel | undefined;
+  readonly rank?: number | undefined;
+  /** Words, else a part of the line. */
+  readonly text?: string | undefined;
+  /** Times as in the API, both included. */
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  readonly order?: 'oldest' | 'newest';
+  readonly cursor?: string | undefined;
+  readonly limit: number;
 }
 
 export interface Overview {

@@ -172,14 +172,21 @@ export function createControlPlane(
     listMetricSeries: (jobId, query) => readJob(jobId, (db) => listMetricSeries(db, jobId, query)),
     listMetricNames: (jobId) => readJob(jobId, (db) => listMetricNames(db, jobId)),
 
-    async listLogs(jobId, { level, cursor, limit, ...filter }) {
-      const after = cursor === undefined ? {} : { after: decodeRowId('cursor', cursor) };
-      const levels = level === undefined ? {} : { levels: LEVELS.slice(LEVELS.indexOf(level)) };
-      return await readJob(jobId, async (db) => {
-        const rows = await db.logs.list(jobId, { ...filter, ...after, ...levels, limit: limit + 1 });
-        const items = rows.slice(0, limit);
-        return { items: items.map(logView), nextCursor: rows.length > limit ? String(items.at(-1)!.id) : null };
-      });
+    async listLogs(jobId, { level, rank, text, from, to, order, cursor, limit }) {
+      const rows = await readJob(jobId, (db) =>
+        db.logs.list(jobId, {
+          ...(level !== undefined && { levels: LEVELS.slice(LEVELS.indexOf(level)) }),
+          ...(rank !== undefined && { rank }),
+          ...(text !== undefined && { text }),
+          ...(from !== undefined && { from: new Date(from) }),
+          ...(to !== undefined && { to: new Date(to) }),
+          ...(order !== undefined && { order }),
+          ...(cursor !== undefined && { after: decodeRowId('cursor', cursor) }),
+          limit: limit + 1,
+        }),
+      );
+      const items = rows.slice(0, limit);
+      return { items: items.map(logView), nextCursor: rows.length > limit ? String(items.at(-1)!.id) : null };
     },
 
     listCheckpoints: (jobId) =>

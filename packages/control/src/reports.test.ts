@@ -168,6 +168,29 @@ describe('reports of ranks', () => {
     expect((await harness.plane.listLogs(key.jobId, { rank: 1, limit: 9 })).items).toEqual([]);
   });
 
+  it('of logs are found by words, else by a part of a line, by time, and the newest first', async () => {
+    const key = await running();
+    const at = Date.parse('2026-01-01T00:00:00Z');
+    const texts = ['Loading shard 17', 'the loss is 50%_off', 'loading done', 'Disk full'];
+    await harness.nodes.recordLogs(
+      key,
+      texts.map((message, index) => ({ at: at + index * 1000, level: 'info', message })),
+    );
+    const find = async (query: object) =>
+      (await harness.plane.listLogs(key.jobId, { limit: 9, ...query })).items.map(({ message }) => message);
+    expect(await find({ text: 'loading' })).toEqual([texts[0], texts[2]]);
+    expect(await find({ text: '"loading shard"' })).toEqual([texts[0]]);
+    expect(await find({ text: 'loading -done or disk', order: 'newest' })).toEqual([texts[3], texts[0]]);
+    expect(await find({ text: 'oad' })).toEqual([texts[0], texts[2]]);
+    expect(await find({ text: '%_O' })).toEqual([texts[1]]);
+    expect(await find({ text: '%%' })).toEqual([]);
+    const times = { from: new Date(at + 1000).toISOString(), to: new Date(at + 2000).toISOString() };
+    expect(await find(times)).toEqual([texts[1], texts[2]]);
+    const first = await harness.plane.listLogs(key.jobId, { order: 'newest', limit: 3 });
+    expect(first.items.map(({ message }) => message)).toEqual([texts[3], texts[2], texts[1]]);
+    expect(await find({ order: 'newest', cursor: first.nextCursor })).toEqual([texts[0]]);
+  });
+
   it('of errors in logs reach those who follow the events', async () => {
     const key = await running();
     await harness.nodes.recordLogs(key, [

@@ -11,6 +11,7 @@ export interface LogOptions extends ServerOptions {
   readonly follow?: boolean;
   readonly level?: LogLevel;
   readonly rank?: number;
+  readonly grep?: string;
 }
 
 /** Prints the log of a job, oldest first; with `follow` until the job has ended. */
@@ -28,8 +29,13 @@ async function* logLines(
   options: LogOptions,
   signal: AbortSignal,
 ): AsyncGenerator<LogLine> {
-  const { level, rank } = options;
-  const query = { limit: PAGE, ...(level === undefined ? {} : { level }), ...(rank === undefined ? {} : { rank }) };
+  const { level, rank, grep: text } = options;
+  const query = {
+    limit: PAGE,
+    ...(level !== undefined && { level }),
+    ...(rank !== undefined && { rank }),
+    ...(text !== undefined && { text }),
+  };
   let cursor: string | undefined;
   // Of the last page, which is read again until it is full.
   let seen = new Set<string>();

@@ -215,7 +215,7 @@ export const OPERATIONS = {
     path: '/v1/jobs/:id/logs',
     tag: 'Jobs',
     scope: 'read',
-    does: 'log lines, oldest first',
+    does: 'log lines, as they came or the newest first',
     query: logsQuerySchema,
     answer: list(logLineSchema),
     errors: ['job_not_found'],
