@@ -47,8 +47,11 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
     throw nobodyMayEnter(config);
 
   const store = storageUrl === undefined ? {} : { store: await openBlobStore(storageUrl) };
-  if (config.role !== 'api') {
-    const scheduler = lifecycle.use('scheduler', createScheduler({ database, bus, logger, ...store }));
+  const scheduler =
+    config.role === 'api'
+      ? undefined
+      : lifecycle.use('scheduler', createScheduler({ database, bus, logger, ...store }));
+  if (scheduler !== undefined) {
     await scheduler.start();
     const sender = new WebhookSender({ database, bus, logger }, { allowPrivate: allowPrivateWebhooks });
     lifecycle.use('webhooks', sender);
@@ -64,6 +67,7 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
       ...store,
       ...(inspector && { inspector }),
       dashboard: DASHBOARD,
+      scheduler,
       logger,
       newRequestId: () => newId('req'),
     },

@@ -1,5 +1,5 @@
 import { type BlobStore, fieldError, LIMITS, type RunSpec } from '@clipyard/contracts';
-import type { ControlPlane } from '@clipyard/control';
+import type { ControlPlane, Scheduler } from '@clipyard/control';
 import compress from '@fastify/compress';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Admission } from './admission.js';
@@ -32,12 +32,14 @@ export interface ServerDeps {
   readonly inspector?: InspectorHost;
   /** Directory of the built dashboard; undefined: it is not served. */
   readonly dashboard?: string;
+  /** That of this process, for `/metrics`. */
+  readonly scheduler?: Pick<Scheduler, 'leads' | 'rounds'> | undefined;
   readonly logger: FastifyBaseLogger;
   readonly newRequestId: () => string;
 }
 
 export interface ServerOptions {
-  /** `health`: nothing but the health routes, for a process that is no API. */
+  /** `health`: nothing but the health routes and `/metrics`, for a process that is no API. */
   readonly routes?: 'all' | 'health';
   /** Time between comments on a silent event stream, ms; default 15 s. */
   readonly heartbeatMs?: number;
@@ -101,9 +103,11 @@ export function buildServer(deps: ServerDeps, options: ServerOptions = {}): Fast
       accessRoutes(api);
       webhookRoutes(api);
       descriptionRoutes(api);
-      prometheusRoutes(api);
+      prometheusRoutes(api, deps);
       eventRoutes(api, { draining: draining.signal }, { heartbeatMs: options.heartbeatMs ?? 15_000 });
     });
+  } else {
+    prometheusRoutes(server, deps);
   }
   return server;
 }

@@ -1,5 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Agent } from './agent.js';
+import { serveHealth } from './health.js';
+import { workerMetrics } from './prometheus.js';
 import { AgentHarness, isAlive, PATIENCE_MS, type Servers, spec, startServers } from './test-agent-harness.js';
 import { DatabaseProxy } from './test-database-proxy.js';
 
@@ -66,6 +69,41 @@ describe('Agent', { timeout: 2 * PATIENCE_MS }, () => {
     expect(pids.some(isAlive)).toBe(false);
     const [node] = await plane.listNodes();
     expect(node!.slots.every(({ jobId }) => jobId === null)).toBe(true);
+  });
+
+  it('tells Prometheus of itself and of its ranks all that the Grafana dashboard asks for', async () => {
+    agent = await harness.agent();
+    const { job } = await harness.plane.submitJob(spec(100_000));
+    await harness.reach(job.id, 'reports of both ranks', ({ latest }) => latest['rank/1/sent_mib'] !== undefined);
+    const metrics = workerMetrics(() => agent, { slots: 2 });
+    const server = await serveHealth(() => 'ok', { host: '127.0.0.1', port: 0, metrics });
+    const response = await fetch(`http://127.0.0.1:${server.port}/metrics`);
+    expect(response.headers.get('content-type')).toMatch(/^text\/plain/);
+    const text = await response.text();
+    await server.close();
+    metrics.close();
+    await harness.plane.cancelJob(job.id);
+    const value = (line: string): number =>
+      Number(
+        text
+          .split('\n')
+          .find((other) => other.startsWith(`${line} `))
+          ?.slice(line.length),
+      );
+    expect(value('clipyard_worker_slots')).toBe(2);
+    expect(value('clipyard_worker_ranks')).toBe(2);
+    expect(value('clipyard_worker_lease_seconds')).toBeGreaterThan(0);
+    for (const rank of ['0', '1']) {
+      const labels = `job_id="${job.id}",rank="${rank}"`;
+      expect(value(`clipyard_rank_step{${labels}}`)).toBeGreaterThan(0);
+      expect(value(`clipyard_rank_resident_memory_bytes{${labels}}`)).toBeGreaterThan(1e7);
+      expect(value(`clipyard_rank_metric{${labels},metric="rank/sent_mib"}`)).toBeGreaterThan(0);
+      expect(value(`clipyard_rank_metric{${labels},metric="rank/communicate_ms"}`)).toBeGreaterThan(0);
+    }
+    const dashboard = await readFile(new URL('../../../examples/grafana-dashboard.json', import.meta.url), 'utf8');
+    const asked = new Set(dashboard.match(/clipyard_(?:worker|rank)_\w+/g));
+    expect(asked.size).toBeGreaterThan(4);
+    for (const name of asked) expect(text, name).toContain(`# TYPE ${name} `);
   });
 
   it('pauses a job with a checkpoint of its last step, frees the slots, and goes on from there', async () => {

@@ -73,6 +73,15 @@ export class Agent {
     return performance.now() - this.#heldAt < this.#held.leaseMs ? 'ok' : 'its lease could not be renewed';
   }
 
+  /** Until the lease runs out, if it is not renewed; ms. */
+  get leaseLeftMs(): number {
+    return this.#heldAt + this.#held.leaseMs - performance.now();
+  }
+
+  get sessions(): readonly Pick<RankSession, 'key' | 'latest' | 'reportsWaiting'>[] {
+    return [...this.#sessions.values()];
+  }
+
   /** The ranks that run here. */
   get ranks(): readonly RankKey[] {
     return [...this.#sessions.values()].map(({ key }) => key);

@@ -8,6 +8,7 @@ import { Agent } from './agent.js';
 import { enginesOf } from './built-engines.js';
 import type { Config } from './config.js';
 import { serveHealth } from './health.js';
+import { workerMetrics } from './prometheus.js';
 
 /** Time for a rank that is told to stop to finish its step and what it writes of a checkpoint, before SIGTERM, ms. */
 const STOP_GRACE_MS = 30_000;
@@ -35,8 +36,12 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
   } = config;
   let agent: Agent | undefined;
   if (config.healthPort !== undefined) {
-    const address = { host: listenHost, port: config.healthPort };
-    lifecycle.use('health', await serveHealth(() => agent?.health ?? 'not registered yet', address));
+    const metrics = lifecycle.use(
+      'metrics',
+      workerMetrics(() => agent, config),
+    );
+    const options = { host: listenHost, port: config.healthPort, metrics };
+    lifecycle.use('health', await serveHealth(() => agent?.health ?? 'not registered yet', options));
   }
   const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'));
   const limit = Date.now() + START_LIMIT_MS;

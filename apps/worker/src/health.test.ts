@@ -15,6 +15,7 @@ it('is alive whatever the node is, and ready when the node is', async () => {
     node = 'ok';
     expect(await ask(server.port, '/readyz')).toEqual([200, { status: 'ok', checks: { node: 'ok' } }]);
     expect((await ask(server.port, '/metrics'))[0]).toBe(404);
+    expect((await ask(server.port, '/'))[0]).toBe(404);
   } finally {
     await server.close();
   }

@@ -1,10 +1,18 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { fieldError, type Health } from '@clipyard/contracts';
+import type { WorkerMetrics } from './prometheus.js';
 
 export interface HealthServer {
   readonly port: number;
   close(): Promise<void>;
+}
+
+export interface HealthOptions {
+  readonly host: string;
+  readonly port: number;
+  /** What `/metrics` answers with; unset: there is none. */
+  readonly metrics?: Pick<WorkerMetrics, 'contentType' | 'read'>;
 }
 
 /** Longest time for a request to arrive whole, ms. */
@@ -12,13 +20,19 @@ const REQUEST_LIMIT_MS = 5_000;
 
 /**
  * For the probes of Docker and Kubernetes: `/healthz` answers as long as the process does, whatever has become of the
- * database, since ranks train on without it; `/readyz` says whether the node may be given work. Throws `port_taken`.
+ * database, since ranks train on without it; `/readyz` says whether the node may be given work. Beside them `/metrics`. Throws `port_taken`.
  */
 export async function serveHealth(
   node: () => Health['checks'][string],
-  { host, port }: { readonly host: string; readonly port: number },
+  { host, port, metrics }: HealthOptions,
 ): Promise<HealthServer> {
-  const server = createServer({ requestTimeout: REQUEST_LIMIT_MS }, (request, response) => {
+  const server = createServer({ requestTimeout: REQUEST_LIMIT_MS }, async (request, response) => {
+    if (request.url === '/metrics' && metrics !== undefined) {
+      const text = await metrics.read();
+      response.writeHead(200, { 'content-type': metrics.contentType, connection: 'close' });
+      response.end(text);
+      return;
+    }
     const health = healthAt(request.url, node());
     response.writeHead(health === undefined ? 404 : health.status === 'ok' ? 200 : 503, {
       'content-type': 'application/json; charset=utf-8',

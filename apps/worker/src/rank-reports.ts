@@ -42,6 +42,11 @@ export class RankReports {
     this.#key = key;
   }
 
+  /** Reports and log lines that are not written yet. */
+  get waiting(): number {
+    return this.#writes.length + this.#logs.length;
+  }
+
   /** Takes a report; it is written soon. */
   add(report: Write | ReportOf<'log'>): void {
     if (report.type === 'log') {

@@ -22,6 +22,8 @@ export class RankSession {
   readonly #deps: RankSessionDeps;
   readonly #process: RankProcess;
   readonly #reports: RankReports;
+  #step: number | undefined;
+  #values: Readonly<Record<string, number>> = {};
   /** The rank is up and waits for `start`. */
   readonly #ready = deferred();
   /** Ends what the session waits for when its process is gone. */
@@ -50,6 +52,16 @@ export class RankSession {
     );
     this.ended = this.#attend();
     void this.#begin(start);
+  }
+
+  /** The newest value of each metric that the rank has told, and of how many steps. */
+  get latest(): { readonly step: number | undefined; readonly values: Readonly<Record<string, number>> } {
+    return { step: this.#step, values: this.#values };
+  }
+
+  /** What it has told and the database does not have yet. */
+  get reportsWaiting(): number {
+    return this.#reports.waiting;
   }
 
   /** Asks the rank to stop after its step; `save`: with a checkpoint of it. */
@@ -96,6 +108,11 @@ export class RankSession {
         void this.#unlessOver((signal) => this.#sendPeers(signal));
         return;
       }
+      case 'metrics':
+        this.#step = message.step;
+        this.#values = { ...this.#values, ...message.values };
+        this.#reports.add(message);
+        return;
       default:
         this.#reports.add(message);
     }

@@ -1,11 +1,19 @@
 import { createGroup, type LinkGroup } from '@clipyard/collectives';
-import { type CheckpointRecord, ClipyardError, type LogLevel, type RankStart } from '@clipyard/contracts';
+import {
+  type CheckpointRecord,
+  ClipyardError,
+  type LogLevel,
+  type RankReport,
+  type RankStart,
+} from '@clipyard/contracts';
 import { type OnCompile, openEngine } from '@clipyard/engine';
 import { type Deferred, deferred, Lifecycle } from '@clipyard/runtime';
 import { openBlobStore, s3Roots } from '@clipyard/storage';
 import { evaluateRun, train } from '@clipyard/trainer';
 import { connectRanks, TcpListener } from '@clipyard/transport';
 import { nextMessage, type RankChannel } from './rank-channel.js';
+
+type MetricsReport = Extract<RankReport, { type: 'metrics' }>;
 
 /** Limit of one collective: ranks may be apart by a compilation or the reading of a large index, not by more. */
 const COLLECTIVE_TIMEOUT_MS = 10 * 60_000;
@@ -70,12 +78,18 @@ async function attend(
   const engine = lifecycle.use('engine', await openEngine({ engine: spec.resources.engine, ...place }));
   const recordCheckpoint = checkpointRecorder(channel);
   const dataRoots = s3Roots(start.dataS3 ?? '', 'CLIPYARD_DATA_S3');
-  const deps = { engine, group, store, dataRoots, log, recordCheckpoint, report: channel.send.bind(channel) };
+  const report = (message: RankReport): void =>
+    channel.send(message.type === 'metrics' ? withSentBytes(message, group.sentBytes) : message);
+  const deps = { engine, group, store, dataRoots, log, recordCheckpoint, report };
   if (spec.type === 'evaluate') {
     await evaluateRun(deps, start, signal);
     return true;
   }
   return (await train(deps, { start, signal, save })).finished;
+}
+
+function withSentBytes(message: MetricsReport, sentBytes: number): MetricsReport {
+  return { ...message, values: { ...message.values, 'rank/sent_mib': sentBytes / 2 ** 20 } };
 }
 
 /** Says of each program what it takes. */

@@ -11,6 +11,8 @@ export class Exchange {
   readonly #channel: number;
   readonly #signal: AbortSignal;
   readonly #awaited = new Map<number, number>();
+  /** Payload that was handed to the links. */
+  sentBytes = 0;
 
   constructor(
     deps: { links: ReadonlyMap<number, Link>; scratch: ScratchPool },
@@ -31,6 +33,7 @@ export class Exchange {
   }
 
   async send(peer: number, payload: ArrayBufferView): Promise<void> {
+    this.sentBytes += payload.byteLength;
     await this.#links.get(peer)!.send(this.#channel, bytesOf(payload), { signal: this.#signal });
   }
 

@@ -48,6 +48,7 @@ export class LinkGroup implements Group {
   /** Aborted when the group fails or closes, with the error that calls reject with. */
   readonly #ending = new AbortController();
   #nextChannel = 0;
+  #sentBytes = 0;
   #closing: Promise<void> | undefined;
 
   constructor(links: readonly Link[], { rank, worldSize, timeoutMs = NO_LIMIT_MS }: GroupOptions) {
@@ -66,6 +67,11 @@ export class LinkGroup implements Group {
     if (call === undefined) return undefined;
     const { awaited } = call.exchange;
     return awaited.length === 0 ? call.operation : `${call.operation}, waiting for rank ${awaited.join(', ')}`;
+  }
+
+  /** Payload that this rank has sent in calls that are over. */
+  get sentBytes(): number {
+    return this.#sentBytes;
   }
 
   async allGather<T extends Elements>(input: T, output: T, options?: Cancellable): Promise<void> {
@@ -134,6 +140,7 @@ export class LinkGroup implements Group {
       throw error;
     } finally {
       this.#calls.delete(call);
+      this.#sentBytes += exchange.sentBytes;
       timeout.clear();
     }
   }

@@ -168,7 +168,11 @@ export const METRICS = {
   'time/backward_ms': 'Of that, backward, ms',
   'time/optimizer_ms': 'Of that, optimizer, ms',
   'data/bad_samples': 'Unusable samples so far, skipped and replaced',
-  'rank/rss_mib': 'Peak resident memory of the rank process, MiB',
+  'rank/rss_mib':
+    'Peak resident memory of the rank process, MiB. Of each rank as `rank/<rank>/rss_mib`, of rank 0 under this name too, here and below',
+  'rank/data_ms': 'Of the time of a step, waiting for data on this rank, ms',
+  'rank/communicate_ms': 'Of the time of a step, waiting in collectives on this rank, ms',
+  'rank/sent_mib': 'Sent to other ranks by this one since it started, MiB',
   'eval/zeroshot/top1':
     'Zero-shot accuracy, 0 to 1: the share of pictures whose own class scores highest. A task with a `name` has it in place of `zeroshot` or `retrieval`, here and below',
   'eval/zeroshot/top5': 'Share of pictures whose own class is among the five that score highest, 0 to 1',

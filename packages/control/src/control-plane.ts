@@ -148,6 +148,10 @@ export interface Overview {
   }[];
   /** Messages that are decided and not yet handed to the queue. */
   readonly unsentMessages: number;
+  /** How long the oldest of them waits, ms; 0: there is none. */
+  readonly unsentMs: number;
+  /** Messages in the scheduler's queue; undefined: the queue did not answer. */
+  readonly queuedMessages: number | undefined;
   /** The newest of the jobs that run. */
   readonly running: readonly Job[];
 }

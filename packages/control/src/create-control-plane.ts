@@ -10,7 +10,7 @@ import {
   type OperationId,
 } from '@clipyard/contracts';
 import type { CheckpointRow, Database, JobRow, NodeWithSlots, Repositories } from '@clipyard/db';
-import type { MessageBus } from '@clipyard/queue';
+import { type MessageBus, schedulerQueue } from '@clipyard/queue';
 import { newId } from '@clipyard/runtime';
 import { Behalf } from './access/behalf.js';
 import { narrowed, projectFor, sees } from './access/caller.js';
@@ -130,10 +130,13 @@ export function createControlPlane(
       database.read(async (db) => {
         const counts = new Map((await db.jobs.countByState()).map(({ state, jobs }) => [state, jobs]));
         const running = await db.jobs.list({ states: ['running'], limit: OVERVIEW_JOBS });
+        const unsent = await db.outbox.unsent();
         return {
           jobs: Object.fromEntries(JOB_STATES.map((state) => [state, counts.get(state) ?? 0])) as Overview['jobs'],
           slots: await db.nodes.slotUse(),
-          unsentMessages: await db.outbox.countUnsent(),
+          unsentMessages: unsent.count,
+          unsentMs: unsent.oldestMs,
+          queuedMessages: await bus.depth(schedulerQueue).catch(() => undefined),
           running: running.map(jobView),
         };
       }),

@@ -30,6 +30,8 @@ export interface Scheduler {
   start(): Promise<void>;
   /** Whether this one leads now. */
   readonly leads: boolean;
+  /** Rounds as the leader so far, and how long the last one took, ms. */
+  readonly rounds: { readonly count: number; readonly lastMs: number };
   /** Resolves when it has stopped; another one may take over at once. */
   close(): Promise<void>;
 }
@@ -53,6 +55,7 @@ class LockedScheduler implements Scheduler {
   readonly #loop: WakeableLoop;
   readonly #relay: OutboxRelay;
   #lock: AdvisoryLock | undefined;
+  #rounds = { count: 0, lastMs: 0 };
   #subscription: Subscription | undefined;
 
   constructor(deps: SchedulerDeps, options: Required<SchedulerOptions>) {
@@ -72,6 +75,10 @@ class LockedScheduler implements Scheduler {
     return this.#lock !== undefined;
   }
 
+  get rounds(): Scheduler['rounds'] {
+    return this.#rounds;
+  }
+
   async start(): Promise<void> {
     await this.#relay.start();
     this.#loop.start();
@@ -87,12 +94,14 @@ class LockedScheduler implements Scheduler {
   async #round(): Promise<number> {
     if (this.#lock === undefined && !(await this.#lead())) return this.#options.standbyMs;
     const { database, logger } = this.#deps;
+    const begun = performance.now();
     for (const name of await expireLeases(database)) logger.warn({ node: name }, 'the lease of a node ran out');
     await advanceSweeps(database, logger);
     await settleJobs(database, logger, { removes: this.#deps.store !== undefined });
     await this.#startJobs();
     if (this.#lock !== undefined) await explainWaiting(database);
     const due = await database.read((db) => db.jobs.msToNextDue());
+    this.#rounds = { count: this.#rounds.count + 1, lastMs: performance.now() - begun };
     return Math.min(this.#options.pollMs, due === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Math.ceil(due)));
   }
 

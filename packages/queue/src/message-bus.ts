@@ -133,6 +133,11 @@ export class MessageBus {
     await this.#limited(this.#queue(schedulerQueue.name).getWaitingCount());
   }
 
+  /** Messages that wait or are being handled. Throws `database_unavailable`. */
+  async depth(queue: QueueRef<unknown>): Promise<number> {
+    return await this.#limited(this.#queue(queue.name).getJobCountByTypes('waiting', 'active', 'delayed'));
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -149,12 +154,12 @@ export class MessageBus {
   }
 
   /** BullMQ waits for a store that is out of reach as long as it takes; callers of ours want to know. */
-  async #limited(call: Promise<unknown>): Promise<void> {
+  async #limited<T>(call: Promise<T>): Promise<T> {
     const outOfReach = (cause?: unknown): Error =>
       new ClipyardError('database_unavailable', `The queue on ${this.#backend.kind} is out of reach`, { cause });
     const limit = withTimeout(undefined, CALL_TIMEOUT_MS, outOfReach);
     try {
-      await abortable(call, limit.signal);
+      return await abortable(call, limit.signal);
     } catch (error) {
       throw error instanceof ClipyardError ? error : outOfReach(error);
     } finally {

@@ -146,7 +146,11 @@ class Run {
     const { plan } = this.parts;
     if (!this.meter.due(finished === plan.totalSteps || finished === this.pauseStep)) return;
     const speed = this.meter.take();
-    const own = { 'rank/rss_mib': process.resourceUsage().maxRSS / 1024 };
+    const own = {
+      'rank/rss_mib': process.resourceUsage().maxRSS / 1024,
+      'rank/data_ms': speed['time/data_ms'] ?? 0,
+      'rank/communicate_ms': speed['time/communicate_ms'] ?? 0,
+    };
     const all = plan.rank === 0 ? { ...values, ...speed, ...own, 'data/bad_samples': badSamples } : own;
     this.deps.report({ type: 'metrics', step: finished, at: Date.now(), values: all });
   }

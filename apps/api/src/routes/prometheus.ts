@@ -1,10 +1,16 @@
 import { OPERATIONS } from '@clipyard/contracts';
+import type { Scheduler } from '@clipyard/control';
 import type { FastifyInstance } from 'fastify';
 import { Gauge, Histogram, Registry } from 'prom-client';
 import { serve } from '../serve.js';
 
+export interface PrometheusDeps {
+  /** Of this process; undefined: it has none. */
+  readonly scheduler?: Pick<Scheduler, 'leads' | 'rounds'> | undefined;
+}
+
 /** `/metrics`: this process, its requests, and of all of Clipyard jobs, slots, the queue and what running jobs report. */
-export function prometheusRoutes(server: FastifyInstance): void {
+export function prometheusRoutes(server: FastifyInstance, { scheduler }: PrometheusDeps): void {
   const registry = new Registry();
   const gauge = <L extends string>(name: string, help: string, ...labelNames: L[]): Gauge<L> =>
     new Gauge({ name: `clipyard_${name}`, help, labelNames, registers: [registry] });
@@ -25,6 +31,11 @@ export function prometheusRoutes(server: FastifyInstance): void {
   const slots = gauge('slots', 'Slots by pool and state of their node.', 'pool', 'node_state');
   const busy = gauge('slots_busy', 'Slots that hold a rank.', 'pool', 'node_state');
   const unsent = gauge('queue_unsent_messages', 'Messages that are decided and not yet handed to the queue.');
+  const unsentAge = gauge('queue_unsent_seconds', 'How long the oldest of them waits, seconds.');
+  const queued = gauge('queue_messages', "Messages in the scheduler's queue.");
+  const leads = gauge('scheduler_leads', '1 while the scheduler of this process leads, 0 while it stands by.');
+  const rounds = gauge('scheduler_rounds', 'Rounds of this scheduler as the leader since it started.');
+  const roundTime = gauge('scheduler_round_seconds', 'Time of its last round, seconds.');
   const step = gauge('job_step', 'Finished steps of a running job.', 'job_id', 'job_name');
   const totalSteps = gauge(
     'job_total_steps',
@@ -67,6 +78,13 @@ export function prometheusRoutes(server: FastifyInstance): void {
       busy.set({ pool: of.pool, node_state: of.state }, of.busy);
     }
     unsent.set(overview.unsentMessages);
+    unsentAge.set(overview.unsentMs / 1000);
+    queued.set(overview.queuedMessages ?? Number.NaN);
+    if (scheduler !== undefined) {
+      leads.set(scheduler.leads ? 1 : 0);
+      rounds.set(scheduler.rounds.count);
+      roundTime.set(scheduler.rounds.lastMs / 1000);
+    }
     for (const { id: job_id, name: job_name, ...of } of overview.running) {
       step.set({ job_id, job_name }, of.step);
       if (of.totalSteps !== null) totalSteps.set({ job_id, job_name }, of.totalSteps);

@@ -30,8 +30,13 @@ export class OutboxRepository {
     return (await this.#client.outbox.findFirst({ where: { sentAt: null }, select: { id: true } })) !== null;
   }
 
-  async countUnsent(): Promise<number> {
-    return await this.#client.outbox.count({ where: { sentAt: null } });
+  /** How many are not sent, and how long the oldest of them waits, ms. */
+  async unsent(): Promise<{ count: number; oldestMs: number }> {
+    const [row] = await this.#client.$queryRaw<{ count: number; oldestMs: number }[]>`
+      SELECT count(*)::int AS count,
+        coalesce(extract(epoch FROM clock_timestamp() - min(created_at)) * 1000, 0)::float8 AS "oldestMs"
+      FROM outbox WHERE sent_at IS NULL`;
+    return row!;
   }
 
   async markSent(ids: readonly bigint[]): Promise<void> {
