@@ -106,6 +106,30 @@ describe('Agent', { timeout: 2 * PATIENCE_MS }, () => {
     for (const name of asked) expect(text, name).toContain(`# TYPE ${name} `);
   });
 
+  it('raises alarms of a run that goes wrong, and none of one that goes well', async () => {
+    agent = await harness.agent();
+    const { plane } = harness;
+    const common = {
+      resources: { world: { min: 1, max: 1 } },
+      health: { everySteps: 5 },
+      schedule: { warmupSteps: 0 },
+    };
+    const few = { train: { type: 'shapes', samples: 4 } };
+    const { job: wild } = await plane.submitJob(spec(30, { ...common, optimizer: { lr: 10 } }));
+    const { job: alike } = await plane.submitJob(spec(15, { ...common, data: few, optimizer: { lr: 1e-4 } }));
+    const { job: well } = await plane.submitJob(spec(30, { ...common, optimizer: { lr: 1e-4 } }));
+    const isOver = ({ state }: { state: string }): boolean => ['succeeded', 'failed'].includes(state);
+    await expect.poll(async () => isOver(await plane.getJob(wild.id)), WAIT).toBe(true);
+    const codes = (await plane.getJob(wild.id)).alarms.map(({ code }) => code);
+    expect(codes).toEqual(expect.arrayContaining(['collapse', 'scale_at_clamp']));
+    const same = await harness.reach(alike.id, 'success', ({ state }) => state === 'succeeded');
+    expect(same.alarms).toMatchObject([{ code: 'false_negatives', remedy: expect.stringContaining('maskDuplicates') }]);
+    const done = await harness.reach(well.id, 'success', ({ state }) => state === 'succeeded');
+    expect(done.alarms).toEqual([]);
+    const latest = Object.keys(done.latest);
+    expect(latest).toEqual(expect.arrayContaining(['health/alignment', 'health/text/rank', 'time/health_ms']));
+  });
+
   it('pauses a job with a checkpoint of its last step, frees the slots, and goes on from there', async () => {
     agent = await harness.agent();
     const { plane } = harness;

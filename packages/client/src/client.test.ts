@@ -49,6 +49,7 @@ const job: Job = {
   totalSteps: null,
   pauseStep: null,
   latest: {},
+  alarms: [],
   restarts: { infrastructure: 0, user: 0 },
   error: null,
   createdAt: '2026-01-01T00:00:00.000Z',

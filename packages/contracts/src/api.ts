@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { projectSchema } from './access.js';
+import { alarmSchema } from './alarms.js';
 import { ERRORS } from './errors.js';
 import { LIMITS } from './limits.js';
 import { runSpecSchema } from './run-spec/run-spec.js';
@@ -42,6 +43,8 @@ export const jobSchema = z.object({
   pauseStep: z.int().nullable(),
   /** Newest value of each metric. */
   latest: z.record(z.string(), z.number()),
+  /** That stand; `alarm` events tell when they are raised and cleared. */
+  alarms: z.array(alarmSchema).default([]),
   restarts: z.object({ infrastructure: z.int(), user: z.int() }),
   error: jobError.nullable(),
   createdAt: time,
@@ -206,6 +209,7 @@ export const EVENT_TYPES = [
   'evaluation',
   'warning',
   'job.edited',
+  'alarm',
 ] as const;
 export const jobEventSchema = z.object({
   id: z.string(),

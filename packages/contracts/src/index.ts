@@ -1,3 +1,4 @@
+export { ALARMS, type Alarm, type AlarmCode, alarmSchema } from './alarms.js';
 export {
   type AuditEvent,
   auditEventSchema,

@@ -167,6 +167,28 @@ export const METRICS = {
   'time/loss_ms': 'Of that, loss, ms',
   'time/backward_ms': 'Of that, backward, ms',
   'time/optimizer_ms': 'Of that, optimizer, ms',
+  'health/scale_at_clamp':
+    'Every `health.everySteps` steps, as all of `health/…`: 1 where the logit scale stands at a bound of its range, else 0',
+  'health/image_to_text/entropy':
+    "Entropy of a picture's softmax over the captions of the batch, nats, mean over pictures; at most ln(batch)",
+  'health/text_to_image/entropy': 'The same of captions over pictures',
+  'health/image_to_text/accuracy': 'Share of the pictures whose own caption is the most similar, 0 to 1',
+  'health/text_to_image/accuracy': 'Share of the captions whose own picture is the most similar, 0 to 1',
+  'health/alignment':
+    "Mean squared distance of a picture's embedding to its caption's, 0 to 4 (Wang and Isola, arXiv 2005.10242)",
+  'health/image/uniformity':
+    'ln of the mean of exp(-2 d²) over pairs of pictures, d their distance: 0 where all are the same, about -4 where they are spread evenly (the same paper)',
+  'health/text/uniformity': 'The same of captions',
+  'health/image/rank':
+    'Effective rank of the embeddings of pictures, 1 to the smallest of 128, batch and dimension (RankMe, arXiv 2210.02885)',
+  'health/text/rank': 'The same of captions',
+  'health/modality_gap': 'Distance between the means of both kinds of embeddings, 0 to 2 (arXiv 2203.02053)',
+  'health/duplicates/caption':
+    'Share of the samples of the batch whose caption, as tokens, another one has too, 0 to 1',
+  'health/duplicates/image': 'The same of pictures, byte by byte',
+  'health/image/grad_norm': "Norm of the gradient of the image tower's parameters, before clipping",
+  'health/text/grad_norm': "The same of the text tower's",
+  'time/health_ms': 'Time that this measurement took, ms',
   'data/bad_samples': 'Unusable samples so far, skipped and replaced',
   'rank/rss_mib':
     'Peak resident memory of the rank process, MiB. Of each rank as `rank/<rank>/rss_mib`, of rank 0 under this name too, here and below',

@@ -2,6 +2,7 @@ import { ClipyardError, type Duration, fieldError, LIMITS, type RunSpec } from '
 import type { Database, Repositories } from '@clipyard/db';
 import { type MessageBus, nodeQueue } from '@clipyard/queue';
 import { newId } from '@clipyard/runtime';
+import { raiseDivergence } from './alarms/job-alarms.js';
 import { endRanks } from './attempt-end.js';
 import { referredCheckpoints } from './checkpoint-references.js';
 import type { ExpectedAttempt, NodeControl, NodeLease, NodeMessage } from './control-plane.js';
@@ -141,6 +142,7 @@ export function createNodeControl(deps: NodeControlDeps, options: NodeControlOpt
         const job = await tx.jobs.lock(key.jobId);
         const rank = await tx.attempts.findRank(key.jobId, key.epoch, key.rank);
         if (job === null || rank === null) throw stale(key, `there is no rank ${key.rank}`);
+        if (job.epoch === key.epoch) await raiseDivergence(tx, job, end);
         await endRanks(tx, job, [rank], end);
       });
     },

@@ -62,6 +62,29 @@ async function expectExact(range: MetricRange, buckets: number): Promise<MetricS
 
 const report = (step: number, values: Record<string, number>) => ({ step, at: 1000, values });
 
+describe('alarms', () => {
+  it('stand in the job and are told by events, until they are cleared, also when the run ends of them', async () => {
+    const health = (step: number, rank: number) =>
+      report(step, { loss: 1, grad_norm: 1, 'health/image/rank': rank, 'health/text/rank': 9 });
+    await harness.nodes.recordMetrics(key, [health(50, 1), health(100, 1)]);
+    expect((await harness.plane.getJob(key.jobId)).alarms).toMatchObject([{ code: 'collapse', sinceStep: 100 }]);
+    await harness.nodes.recordMetrics(key, [health(150, 9)]);
+    await harness.nodes.recordMetrics(key, [health(200, 9)]);
+    expect((await harness.plane.getJob(key.jobId)).alarms).toEqual([]);
+    const error = { code: 'loss_not_finite', message: 'The loss of step 201 is NaN', fields: [] } as const;
+    await harness.nodes.recordRankEnd(key, { state: 'failed', error });
+    expect((await harness.plane.getJob(key.jobId)).alarms).toMatchObject([{ code: 'learning_rate', sinceStep: 200 }]);
+    const told = [];
+    for await (const { type, data } of harness.plane.events(key.jobId, { signal: AbortSignal.timeout(10_000) }))
+      if (type === 'alarm') told.push([data.code, data.state, data.step]);
+    expect(told).toEqual([
+      ['collapse', 'raised', 100],
+      ['collapse', 'cleared', 200],
+      ['learning_rate', 'raised', 200],
+    ]);
+  });
+});
+
 describe('metrics in buckets', () => {
   it('are what their points are, at every width, also where a resumed attempt wrote steps again', async () => {
     const steps = Array.from({ length: 2500 }, (_, index) => 3 + index * 3 + Math.floor(Math.random() * 3));

@@ -1,7 +1,8 @@
 import { strict as assert } from 'node:assert';
 import { type CheckpointRecord, LIMITS, RANK_FINAL_STATES, type RankState } from '@clipyard/contracts';
-import type { Repositories } from '@clipyard/db';
+import type { EventData, Repositories } from '@clipyard/db';
 import { newId } from '@clipyard/runtime';
+import { judgeReports } from './alarms/job-alarms.js';
 import type { LogEntry, NodeControl, RankKey, RunPlanReport } from './control-plane.js';
 import { lockHeld, lockHeldRank, stale } from './fence.js';
 import { dropCheckpoints } from './retention.js';
@@ -57,12 +58,17 @@ export async function recordMetrics(
   for (const { name, value } of points) latest[name] = value;
   const last = reports.at(-1);
   if (last === undefined) return;
-  await tx.jobs.update(key.jobId, { latest, ...(key.rank === 0 ? { step: last.step } : {}) });
-  if (key.rank !== 0) return;
+  if (key.rank !== 0) {
+    await tx.jobs.update(key.jobId, { latest });
+    return;
+  }
   const { jobId, epoch } = key;
-  await tx.events.appendAll(
-    reports.map(({ step, values }) => ({ jobId, epoch, type: 'metrics', data: { step, values: finite(values) } })),
+  const { alarms, events } = judgeReports(job, reports, latest);
+  await tx.jobs.update(jobId, { latest, alarms, step: last.step });
+  const metrics = reports.map(
+    ({ step, values }): EventData => ({ jobId, epoch, type: 'metrics', data: { step, values: finite(values) } }),
   );
+  await tx.events.appendAll([...metrics, ...events]);
 }
 
 /** Log lines are taken from the newest attempt in any state: the last ones of a rank often arrive after its end. */

@@ -24,6 +24,8 @@ import type {
   NodeWithSlots,
 } from '@clipyard/db';
 
+import { alarmMemory } from './alarms/judge.js';
+
 /** Rows of the database as resources of the API. What was stored as JSON was validated before. */
 
 const time = (at: Date): string => at.toISOString();
@@ -51,6 +53,7 @@ export function jobView(row: JobRow): Job {
     totalSteps: row.totalSteps,
     pauseStep: row.pauseStep,
     latest: row.latest as Job['latest'],
+    alarms: [...alarmMemory(row.alarms).active],
     restarts: { infrastructure: row.restartsInfrastructure, user: row.restartsUser },
     error: errorView(row.error),
     createdAt: time(row.createdAt),

@@ -7,7 +7,7 @@ export type { AttemptRow, AttemptWithRanks, RankPlace, RankRow } from './reposit
 export type { AuditEntry, AuditQuery, AuditRow } from './repositories/audit-repository.js';
 export type { CheckpointRow } from './repositories/checkpoint-repository.js';
 export type { TimeCursor } from './repositories/client.js';
-export type { EventRow } from './repositories/event-repository.js';
+export type { EventData, EventRow } from './repositories/event-repository.js';
 export type { JobCursor, JobListQuery } from './repositories/job-list.js';
 export type {
   FreeCount,

@@ -204,6 +204,33 @@ describe('a run', () => {
     expect((await readdir(join(directory, 'runs', 'a', 'step-12'))).sort()).toEqual(names);
   });
 
+  it('tells the health of its batches every so many steps, the same on any number of ranks', async () => {
+    const spec = { health: { everySteps: 4 }, optimizer: { lr: 1e-4 } };
+    const healthOf = ({ reports }: Outcome) =>
+      reports.flatMap((report) => {
+        if (report.type !== 'metrics' || !('health/alignment' in report.values)) return [];
+        const { 'time/health_ms': _, ...values } = report.values;
+        const health = Object.entries(values).filter(([name]) => name.startsWith('health/') || name === 'grad_norm');
+        return [{ step: report.step, values: Object.fromEntries(health) }];
+      });
+    const alone = healthOf(await run('a', { spec }));
+    expect(alone.map(({ step }) => step)).toEqual([4, 8, 12]);
+    for (const { values } of alone) {
+      // The logit scale has a gradient too.
+      const towers = Math.hypot(values['health/image/grad_norm']!, values['health/text/grad_norm']!);
+      expect(towers / values.grad_norm!).toBeGreaterThan(0.9);
+      expect(towers).toBeLessThanOrEqual(values.grad_norm! * (1 + 1e-6));
+      expect(values['health/image_to_text/entropy']).toBeLessThan(Math.log(16));
+    }
+    for (const worldSize of [2, 4]) {
+      const together = healthOf(await run(`w${worldSize}`, { spec, worldSize }));
+      for (const [index, { values }] of together.entries())
+        for (const [name, value] of Object.entries(values))
+          expect(Math.abs(value - alone[index]!.values[name]!), name).toBeLessThan(1e-3 * Math.max(1, Math.abs(value)));
+    }
+    expect(healthOf(await run('none', { spec: { health: { everySteps: null } } }))).toEqual([]);
+  });
+
   it('a job of type evaluate finds in a checkpoint what the run found at its end, on any number of ranks, also by its directory', async () => {
     const tasks: RunSpecInput['evaluate'] = { tasks: [{ type: 'zeroshot' }, { type: 'retrieval' }] };
     const optimizer = { lr: 1e-3, emaDecay: 0.5 };

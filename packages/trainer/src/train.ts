@@ -3,6 +3,7 @@ import { parameterCount } from '@clipyard/model';
 import { learningRate } from '@clipyard/optim';
 import { restoreNewest } from './checkpoint/checkpoint-reader.js';
 import { CheckpointWriter, checkpointPrefix } from './checkpoint/checkpoint-writer.js';
+import { BatchHealth, type StepRemains } from './health/batch-health.js';
 import { startFrom } from './interchange/initial-weights.js';
 import { openRun, type RunParts } from './open-run.js';
 import { stepsOf } from './step/run-plan.js';
@@ -44,6 +45,7 @@ class Run {
   private readonly spec: RunSpec;
   private readonly writer: CheckpointWriter;
   private readonly meter: StepMeter;
+  private readonly health: BatchHealth;
   /** The run ends after this step, though it is not finished. */
   private readonly pauseStep: number | null;
   /** Unusable samples that this rank has met. */
@@ -68,6 +70,10 @@ class Run {
       tokenizer: tokenizer.serialize(),
     });
     this.meter = new StepMeter(stepper.timer, plan.globalBatch);
+    this.health = new BatchHealth(
+      { group: deps.group, state: parts.state },
+      { plan, dimension: config.embed_dim, maxLogitScale: start.spec.loss.maxLogitScale },
+    );
   }
 
   async train(stop: AbortSignal, save: AbortSignal): Promise<boolean> {
@@ -122,7 +128,12 @@ class Run {
     const { spec, meter } = this;
     const lr = learningRate(spec.schedule, spec.optimizer.lr, step, plan.totalSteps);
     const batch = await meter.waitForData(() => loader.loadPixels(step));
+    const { logitScale } = state;
     const result = await stepper.run(batch, lr, step, NEVER);
+    const { gradientScale } = result;
+    const health = this.measures(step + 1)
+      ? await this.measureHealth({ embeddings: stepper.embeddings.all, batch, logitScale, gradientScale })
+      : {};
     this.badSamples = batch.badSamples;
     meter.count();
     const values = {
@@ -138,13 +149,25 @@ class Run {
       lr,
     };
     Object.assign(this.latest, values);
-    return values;
+    return { ...values, ...health };
+  }
+
+  private measures(finished: number): boolean {
+    const { everySteps } = this.spec.health;
+    return everySteps !== null && finished % everySteps === 0;
+  }
+
+  private async measureHealth(remains: StepRemains): Promise<StepValues> {
+    const begin = performance.now();
+    const values = await this.health.measure(remains, NEVER);
+    return { ...values, 'time/health_ms': performance.now() - begin };
   }
 
   /** What rank 0 tells of a step for all, and each rank of itself. */
   private tell(finished: number, values: StepValues, badSamples: number): void {
     const { plan } = this.parts;
-    if (!this.meter.due(finished === plan.totalSteps || finished === this.pauseStep)) return;
+    const told = finished === plan.totalSteps || finished === this.pauseStep || this.measures(finished);
+    if (!this.meter.due(told)) return;
     const speed = this.meter.take();
     const own = {
       'rank/rss_mib': process.resourceUsage().maxRSS / 1024,

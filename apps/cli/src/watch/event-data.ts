@@ -32,6 +32,14 @@ const schemas = {
     priority: z.number().optional(),
     labels: z.record(z.string(), z.string().nullable()).optional(),
   }),
+  alarm: z.object({
+    state: z.enum(['raised', 'cleared']),
+    code: z.string(),
+    step: z.number(),
+    sinceStep: z.number(),
+    message: z.string(),
+    remedy: z.string(),
+  }),
 } as const;
 
 export type EventData<T extends keyof typeof schemas> = z.infer<(typeof schemas)[T]>;

@@ -84,6 +84,12 @@ function noteworthy(event: JobEvent): string[] {
       return [`evaluation after step ${read.data.step}: ${evaluationText(read.data.values)}`];
     case 'warning':
       return [`warning: ${read.data.message}`];
+    case 'alarm': {
+      const { state, code, step, message, remedy } = read.data;
+      return state === 'cleared'
+        ? [`alarm ${code} is over at step ${step}`]
+        : [`alarm ${code} at step ${step}: ${message}`, `  ${remedy}`];
+    }
     default:
       return [];
   }

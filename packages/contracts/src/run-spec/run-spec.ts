@@ -7,6 +7,7 @@ import { durationSchema } from './duration.js';
 import { withoutTraining } from './evaluate-spec.js';
 import { type EvaluationTask, evaluateSchema } from './evaluation.js';
 import { labelsSchema, nameSchema } from './identity.js';
+import { runHealthSchema } from './health.js';
 import { lossSchema } from './loss.js';
 import { memorySchema } from './memory.js';
 import { modelSchema } from './model.js';
@@ -63,6 +64,7 @@ export const runSpecSchema = z.strictObject({
   resources: resourcesSchema,
   checkpoint: checkpointSchema,
   evaluate: evaluateSchema,
+  health: runHealthSchema,
   restarts: restartsSchema,
   seed: count.max(4_294_967_295).default(0).describe('Seed of initialisation, sample order and augmentation'),
 });

@@ -40,6 +40,8 @@ export interface JobChanges {
   readonly pauseAt?: Duration | null;
   readonly pauseStep?: number | null;
   readonly latest?: Readonly<Record<string, number>>;
+  /** Of any shape that JSON has. */
+  readonly alarms?: object;
   readonly restartsInfrastructure?: number;
   readonly restartsUser?: number;
   readonly failuresInARow?: number;
@@ -139,13 +141,14 @@ export class JobRepository {
   }
 
   async update(id: string, changes: JobChanges): Promise<JobRow> {
-    const { latest, error, reason, pauseAt, labels, ...rest } = changes;
+    const { latest, alarms, error, reason, pauseAt, labels, ...rest } = changes;
     return await this.#client.job.update({
       where: { id },
       data: {
         ...rest,
         ...(latest === undefined ? {} : { latest }),
         ...(labels === undefined ? {} : { labels }),
+        ...(alarms === undefined ? {} : { alarms: json(alarms) }),
         ...(pauseAt === undefined ? {} : { pauseAt: pauseAt ?? Prisma.DbNull }),
         ...(reason === undefined ? {} : { reason: reason === null ? null : storableText(reason) }),
         ...(error === undefined ? {} : { error: error === null ? Prisma.DbNull : json(error) }),

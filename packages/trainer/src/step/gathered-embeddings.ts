@@ -28,6 +28,11 @@ export class GatheredEmbeddings {
     this.text_BD = deps.engine.allocate('float32', plan.globalBatch * dimension);
   }
 
+  /** Of all rows, [B,D] each. */
+  get all(): Embeddings {
+    return { image: this.image_BD, text: this.text_BD };
+  }
+
   /** Where this rank's micro-batch is to be written, [m,D] each. */
   own(micro: number): Embeddings {
     const { plan, dimension } = this;

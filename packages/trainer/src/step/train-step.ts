@@ -25,6 +25,8 @@ export interface StepResult {
   readonly parts: { readonly contrastive: number; readonly distillation: number } | undefined;
   /** Global norm of the gradient before clipping. */
   readonly gradientNorm: number;
+  /** What the gradients that the state holds are larger by. */
+  readonly gradientScale: number;
 }
 
 export interface TrainStepOptions {
@@ -45,7 +47,8 @@ export interface TrainStepOptions {
 }
 
 export class TrainStep {
-  private readonly embeddings: GatheredEmbeddings;
+  /** Of the last step's global batch. */
+  readonly embeddings: GatheredEmbeddings;
   private readonly dImage_bD: Float32Array;
   private readonly dText_bD: Float32Array;
 
@@ -113,7 +116,7 @@ export class TrainStep {
     await timer.time('optimizer', () => this.update(learningRate, step, { norm, scale }));
     await timer.time('communicate', () => group.allGather(state.sliceParameters, state.parameters, { signal }));
     state.logitScale = Math.fround(Math.min(Math.max(state.logitScale, 0), Math.log(this.options.loss.maxLogitScale)));
-    return { loss, accuracy, parts, gradientNorm: norm };
+    return { loss, accuracy, parts, gradientNorm: norm, gradientScale: scale };
   }
 
   async dispose(): Promise<void> {
