@@ -1,4 +1,3 @@
-export { ALARMS, type Alarm, type AlarmCode, alarmSchema } from './alarms.js';
 export {
   type AuditEvent,
   auditEventSchema,
@@ -17,6 +16,7 @@ export {
   type Token,
   tokenSchema,
 } from './access.js';
+export { ALARMS, type Alarm, type AlarmCode, alarmSchema } from './alarms.js';
 export {
   type Attempt,
   attemptSchema,

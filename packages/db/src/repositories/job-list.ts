@@ -58,6 +58,7 @@ const COLUMNS = Prisma.raw(
     failedAtCheckpoint: 'failed_at_checkpoint',
     notBefore: 'not_before',
     error: 'error',
+    alarms: 'alarms',
     evaluates: 'evaluates',
     resumesInit: 'resumes_init',
     settled: 'settled',
