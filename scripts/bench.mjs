@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npm run bench -- NAME [ARGUMENTS]`: sets up what has changed, then runs packages/<package>/bench/NAME.bench.mjs. */
+/** `npm run bench -- NAME [ARGUMENTS]`: sets up what has changed, then runs <package or app>/bench/NAME.bench.mjs. */
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,8 +29,11 @@ afterSetup(async (root) => {
 /** Benchmarks by name. */
 function findBenches(root) {
   const benches = new Map();
-  for (const entry of readdirSync(join(root, 'packages'))) {
-    const folder = join(root, 'packages', entry, 'bench');
+  const workspaces = ['packages', 'apps'].flatMap((kind) =>
+    readdirSync(join(root, kind)).map((entry) => join(root, kind, entry)),
+  );
+  for (const workspace of workspaces) {
+    const folder = join(workspace, 'bench');
     if (!existsSync(folder)) continue;
     for (const file of readdirSync(folder)) {
       const name = file.endsWith(SUFFIX) ? file.slice(0, -SUFFIX.length) : undefined;

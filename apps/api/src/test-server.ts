@@ -9,6 +9,7 @@ import { checkModel } from '@clipyard/model';
 import { MessageBus } from '@clipyard/queue';
 import { createLogger, Lifecycle, newId } from '@clipyard/runtime';
 import { openBlobStore } from '@clipyard/storage';
+import type { FastifyInstance } from 'fastify';
 import { buildServer, listen } from './server.js';
 import { localAdmission } from './test-admission.js';
 import { disagreements } from './test-contract.js';
@@ -24,6 +25,8 @@ export interface TestServer {
   readonly undocumented: readonly string[];
   send(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Response>;
   submit(changes?: object): Promise<Job>;
+  /** Another one at the same address. */
+  restart(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -37,15 +40,20 @@ export async function startTestServer({ allowPrivateWebhooks = false } = {}): Pr
   lifecycle.add('storage', () => rm(folder, { recursive: true }));
   const store = await openBlobStore(pathToFileURL(folder).href);
   const logger = createLogger({ name: 'api', destination: { write: () => {} } });
-  const server = buildServer({
-    control,
-    admission: localAdmission,
-    checkModel,
-    store,
-    logger,
-    newRequestId: () => newId('req'),
-  });
-  const undocumented = disagreements(server);
+  const undocumented: string[] = [];
+  const build = (): FastifyInstance => {
+    const built = buildServer({
+      control,
+      admission: localAdmission,
+      checkModel,
+      store,
+      logger,
+      newRequestId: () => newId('req'),
+    });
+    disagreements(built, undocumented);
+    return built;
+  };
+  let server = build();
   lifecycle.add('API', () => server.close());
   const url = await listen(server, { host: '127.0.0.1', port: 0 });
 
@@ -67,6 +75,11 @@ export async function startTestServer({ allowPrivateWebhooks = false } = {}): Pr
       const response = await send('POST', '/v1/jobs', { ...SPEC, ...changes });
       if (response.status !== 201) throw new Error(await response.text());
       return (await response.json()) as Job;
+    },
+    async restart() {
+      await server.close();
+      server = build();
+      await listen(server, { host: '127.0.0.1', port: Number(new URL(url).port) });
     },
     close: () => lifecycle.close(),
   };

@@ -2,7 +2,6 @@ import {
   type Attempt,
   attemptSchema,
   type Checkpoint,
-  ClipyardError,
   checkpointSchema,
   type Evaluation,
   evaluationSchema,
@@ -34,7 +33,7 @@ import {
   type Similarity,
   similaritySchema,
 } from '@clipyard/contracts';
-import { bodyChunks } from './body-chunks.js';
+import { download } from './download.js';
 import { eventStream } from './event-stream.js';
 import { newIdempotencyKey } from './idempotency-key.js';
 import { type Call, Reader } from './reader.js';
@@ -102,6 +101,7 @@ export class Client {
   readonly sweeps: SweepCalls;
   readonly webhooks: WebhookCalls;
   readonly #streamGiveUpMs: number;
+  readonly #retries: { readonly attempts: number; readonly retryDelayMs: number };
 
   constructor(deps: { fetch?: typeof fetch }, options: ClientOptions) {
     const { url, token, timeoutMs = 30_000, attempts = 4, retryDelayMs = 200, streamGiveUpMs = 60_000 } = options;
@@ -113,6 +113,7 @@ export class Client {
     this.sweeps = new SweepCalls(this.#reader);
     this.webhooks = new WebhookCalls(this.#reader);
     this.#streamGiveUpMs = streamGiveUpMs;
+    this.#retries = { attempts, retryDelayMs };
   }
 
   get url(): string {
@@ -219,16 +220,10 @@ export class Client {
     return this.#reader.get(checkpointSchema, `/v1/checkpoints/${encodeURIComponent(checkpointId)}`, {}, options);
   }
 
-  /** A file of a checkpoint, in pieces; `manifest.json` is one too. */
-  async *checkpointFile(checkpointId: string, name: string, options: Call = {}): AsyncGenerator<Uint8Array> {
+  /** A file of a checkpoint, in pieces, from where it broke off if it did; `manifest.json` is one too. */
+  checkpointFile(checkpointId: string, name: string, options: Call = {}): AsyncGenerator<Uint8Array, void, undefined> {
     const path = `/v1/checkpoints/${encodeURIComponent(checkpointId)}/files/${encodeURIComponent(name)}`;
-    const { body } = await this.#transport.open(path, { headers: { accept: 'application/octet-stream' }, ...options });
-    try {
-      if (body !== null) yield* bodyChunks(body);
-    } catch (error) {
-      options.signal?.throwIfAborted();
-      throw new ClipyardError('server_unreachable', `${this.url} broke off while it sent ${name}`, { cause: error });
-    }
+    return download(this.#transport, path, { ...options, ...this.#retries });
   }
 
   /** Cosine similarities of evaluation pictures and captions, by the model of a checkpoint. May take a minute when first asked. */

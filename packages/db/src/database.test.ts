@@ -43,7 +43,7 @@ describe('a database', () => {
   });
 
   it('that is too busy for a connection or a transaction counts as out of reach', async () => {
-    const busy = await openDatabase({ url: server.url, connections: 1, connectTimeoutMs: 100 });
+    const busy = await openDatabase({ url: server.url, connections: 1, connectTimeoutMs: 1000 });
     const release = deferred();
     const begun = deferred();
     const holder = busy.transaction(async () => {

@@ -1,9 +1,11 @@
 import { ClipyardError } from '@clipyard/contracts';
 import { sleep } from '@clipyard/runtime';
 import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
 import { AdvisoryLock } from './advisory-lock.js';
 import { Prisma, PrismaClient } from './generated/client.js';
 import { Listener } from './listener.js';
+import type { Rows } from './repositories/client.js';
 import { createRepositories, type Repositories } from './repositories/repositories.js';
 import { SteadyClient } from './steady-client.js';
 
@@ -20,14 +22,16 @@ const CONNECT_TIMEOUT_MS = 10_000;
 
 /** Opens the database; it must have been migrated. Throws `database_unavailable`. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const adapter = new PrismaPg({
+  const pool = new pg.Pool({
     connectionString: options.url,
     Client: SteadyClient,
     max: options.connections ?? 10,
     connectionTimeoutMillis: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
   });
-  const client = new PrismaClient({ adapter });
-  const database = new Database(client, options.url);
+  // Idle connections that break are made anew; queries tell of the others.
+  pool.on('error', () => {});
+  const client = new PrismaClient({ adapter: new PrismaPg(pool, { disposeExternalPool: true }) });
+  const database = new Database(client, pool, options.url);
   try {
     await database.ping();
   } catch (error) {
@@ -48,10 +52,11 @@ export class Database {
   readonly #repositories: Repositories;
   #listener: Promise<Listener> | undefined;
 
-  constructor(client: PrismaClient, url: string) {
+  constructor(client: PrismaClient, pool: pg.Pool, url: string) {
     this.#client = client;
     this.#url = url;
-    this.#repositories = createRepositories(client);
+    const rows: Rows = async (query) => (await pool.query(query.text, query.values)).rows;
+    this.#repositories = createRepositories(client, rows);
   }
 
   /** Reads outside a transaction. Throws `database_unavailable`. */

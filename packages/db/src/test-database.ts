@@ -35,7 +35,7 @@ export async function bootTestDatabase(): Promise<TestDatabase> {
   }
 }
 
-const TRUNCATE = 'TRUNCATE job, node, outbox, idempotency_key, sweep, token, audit_event CASCADE';
+const TRUNCATE = 'TRUNCATE job, node, outbox, idempotency_key, sweep, token, audit_event, webhook CASCADE';
 const DISCONNECT =
   'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename IS NOT NULL';
 

@@ -3,6 +3,9 @@ import type { Prisma } from '../generated/client.js';
 /** Prisma's client, inside a transaction or not. */
 export type Client = Prisma.TransactionClient;
 
+/** Reads rows by a statement, within the transaction if there is one; without one past Prisma, which takes longer than Postgres. */
+export type Rows = <T>(query: Prisma.Sql) => Promise<T[]>;
+
 /** Where a list with the newest first goes on: after this row. */
 export interface TimeCursor {
   readonly createdAt: Date;

@@ -1,5 +1,5 @@
 import type { JobEvent } from '@clipyard/contracts';
-import type { Event as EventRow } from '../generated/client.js';
+import { type Event as EventRow, Prisma } from '../generated/client.js';
 import { type Client, json } from './client.js';
 
 export type { EventRow };
@@ -10,6 +10,27 @@ export interface EventData {
   readonly epoch: number;
   readonly data: Readonly<Record<string, unknown>>;
 }
+
+/**
+ * Of the events in `added`: a message to each webhook that asks for such events of such jobs, and one that it is due.
+ * Pictures in the samples of an evaluation are left out: they are for eyes.
+ */
+const DELIVERIES = Prisma.sql`delivery AS (
+    INSERT INTO webhook_delivery (id, webhook_id, type, job_id, payload)
+    SELECT 'dlv-' || replace(gen_random_uuid()::text, '-', ''), webhook.id, event.type, job.id, jsonb_build_object(
+      'type', event.type,
+      'timestamp', to_char(event.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+      'data', jsonb_build_object('id', event.id::text, 'epoch', event.epoch, 'event', event.data - 'samples',
+        'job', jsonb_build_object('id', job.id, 'name', job.name, 'project', job.project, 'labels', job.labels,
+          'state', job.state)))
+    FROM added AS event JOIN webhook ON webhook.active AND event.type = ANY (webhook.events)
+      JOIN job ON job.id = event.job_id AND coalesce(webhook.project, job.project) = job.project
+        AND job.labels @> webhook.labels
+    RETURNING id
+  ), due AS (
+    INSERT INTO outbox (queue, key, payload)
+    SELECT 'webhooks', id || '_1', jsonb_build_object('deliveryId', id, 'attempt', 1) FROM delivery RETURNING 1
+  )`;
 
 export class EventRepository {
   readonly #client: Client;
@@ -30,40 +51,14 @@ export class EventRepository {
   async appendAll(events: readonly EventData[]): Promise<void> {
     const [first] = events;
     if (first === undefined) return;
-    const at = new Date();
-    const rows = await this.#client.event.createManyAndReturn({
-      data: events.map((event) => ({ ...event, data: json(event.data), at })),
-      select: { id: true },
-    });
-    await this.#announce(
-      first.jobId,
-      rows.map(({ id }) => id),
-    );
-  }
-
-  /**
-   * Tells the listeners, and in the same statement makes a message to each webhook that asks for such events of such jobs.
-   * Pictures in the samples of an evaluation are left out: they are for eyes.
-   */
-  async #announce(jobId: string, ids: readonly bigint[]): Promise<void> {
     await this.#client.$executeRaw`
-      WITH delivery AS (
-        INSERT INTO webhook_delivery (id, webhook_id, type, job_id, payload)
-        SELECT 'dlv-' || replace(gen_random_uuid()::text, '-', ''), webhook.id, event.type, job.id, jsonb_build_object(
-          'type', event.type,
-          'timestamp', to_char(event.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-          'data', jsonb_build_object('id', event.id::text, 'epoch', event.epoch, 'event', event.data - 'samples',
-            'job', jsonb_build_object('id', job.id, 'name', job.name, 'project', job.project, 'labels', job.labels,
-              'state', job.state)))
-        FROM event JOIN job ON job.id = event.job_id JOIN webhook ON webhook.active
-          AND event.type = ANY (webhook.events) AND coalesce(webhook.project, job.project) = job.project
-          AND job.labels @> webhook.labels
-        WHERE event.id = ANY (${[...ids]}::bigint[]) RETURNING id
-      ), due AS (
-        INSERT INTO outbox (queue, key, payload)
-        SELECT 'webhooks', id || '_1', jsonb_build_object('deliveryId', id, 'attempt', 1) FROM delivery RETURNING 1
-      )
-      SELECT pg_notify('clipyard_event', ${jobId}), (SELECT count(pg_notify('clipyard_outbox', '')) FROM due)`;
+      WITH added AS (
+        INSERT INTO event (job_id, type, epoch, at, data)
+        SELECT ${first.jobId}, type, epoch, ${new Date()}::timestamptz, data::jsonb
+        FROM unnest(${events.map(({ type }) => type)}::text[], ${events.map(({ epoch }) => epoch)}::int[],
+          ${events.map(({ data }) => JSON.stringify(json(data)))}::text[]) WITH ORDINALITY AS new(type, epoch, data, place)
+        ORDER BY place RETURNING *
+      ), ${DELIVERIES} SELECT pg_notify('clipyard_event', ${first.jobId}), (SELECT count(pg_notify('clipyard_outbox', '')) FROM due)`;
   }
 
   /** The newest events of one type of a job, oldest of them first. */

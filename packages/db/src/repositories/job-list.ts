@@ -1,6 +1,5 @@
 import type { JobSort, JobState } from '@clipyard/contracts';
 import { type Job as JobRow, Prisma } from '../generated/client.js';
-import type { Client } from './client.js';
 
 /** A list of jobs in one of several orders, of which pages follow each other by what the last one ended with. */
 
@@ -70,7 +69,10 @@ const COLUMNS = Prisma.raw(
     .join(', '),
 );
 
-export async function listJobs(client: Client, query: JobListQuery): Promise<JobRow[]> {
+export const jobById = (id: string): Prisma.Sql => Prisma.sql`SELECT ${COLUMNS} FROM job WHERE id = ${id}`;
+
+/** Rows are whole only for what is listed, since specs are large. */
+export function jobList(query: JobListQuery): Prisma.Sql {
   const { sort = '-createdAt', after, limit } = query;
   const descends = sort.startsWith('-');
   const { expression, type } = SORTED_BY[sort.replace('-', '') as keyof typeof SORTED_BY];
@@ -81,8 +83,9 @@ export async function listJobs(client: Client, query: JobListQuery): Promise<Job
   }
   const where = conditions.length === 0 ? Prisma.empty : Prisma.sql`WHERE ${Prisma.join(conditions, ' AND ')}`;
   const direction = Prisma.raw(descends ? 'DESC' : 'ASC');
-  return await client.$queryRaw<JobRow[]>`
-    SELECT ${COLUMNS} FROM job ${where} ORDER BY ${expression} ${direction}, id ${direction} LIMIT ${limit}`;
+  const order = Prisma.sql`ORDER BY ${expression} ${direction}, id ${direction}`;
+  return Prisma.sql`
+    SELECT ${COLUMNS} FROM job WHERE id IN (SELECT id FROM job ${where} ${order} LIMIT ${limit}) ${order}`;
 }
 
 function filters({ project, states, labels = [], text, createdAfter, createdBefore }: JobListQuery): Prisma.Sql[] {

@@ -6,8 +6,8 @@ import {
   type SerializedError,
 } from '@clipyard/contracts';
 import { type Job as JobRow, Prisma } from '../generated/client.js';
-import { type Client, json, storableText } from './client.js';
-import { type JobListQuery, listJobs } from './job-list.js';
+import { type Client, json, type Rows, storableText } from './client.js';
+import { type JobListQuery, jobById, jobList } from './job-list.js';
 
 export type { JobRow };
 
@@ -97,9 +97,11 @@ const DUE = Prisma.sql`state IN ('queued', 'recovering') AND (not_before IS NULL
 
 export class JobRepository {
   readonly #client: Client;
+  readonly #rows: Rows;
 
-  constructor(client: Client) {
+  constructor(client: Client, rows: Rows) {
     this.#client = client;
+    this.#rows = rows;
   }
 
   async create(
@@ -125,7 +127,7 @@ export class JobRepository {
   }
 
   async find(id: string): Promise<JobRow | null> {
-    return await this.#client.job.findUnique({ where: { id } });
+    return (await this.#rows<JobRow>(jobById(id)))[0] ?? null;
   }
 
   /** Those of some jobs that belong to a project. */
@@ -271,16 +273,21 @@ export class JobRepository {
     const behind =
       after === undefined
         ? Prisma.empty
-        : Prisma.sql`WHERE (-priority, "createdAt", id) > (${-after.priority}::int, ${after.createdAt}, ${after.id})`;
-    return await this.#client.$queryRaw<WaitingJob[]>`
-      SELECT * FROM (
-        SELECT id, name, state, priority, labels, ${NEEDS}, (spec #>> '{resources,world,max}')::int AS "maxWorld",
-          row_number() OVER (PARTITION BY pool ORDER BY priority DESC, created_at, id)::int AS position,
-          coalesce(not_before > clock_timestamp(), false) AS delayed, not_before AS "notBefore",
-          created_at AS "createdAt", evaluates IS NOT NULL AND EXISTS (
-            SELECT 1 FROM job AS run WHERE run.id = job.evaluates AND run.state IN ('queued', 'recovering')) AS "afterRun"
-        FROM job WHERE state IN ('queued', 'recovering') ${inPool} ${inProject}
-      ) AS waiting ${behind} ORDER BY priority DESC, "createdAt", id LIMIT ${limit}`;
+        : Prisma.sql`WHERE (-priority, created_at, id) > (${-after.priority}::int, ${after.createdAt}, ${after.id})`;
+    // What is told of each is read for the page only: specs are large.
+    return await this.#rows<WaitingJob>(Prisma.sql`
+      SELECT id, place.position, name, state, priority, labels, ${NEEDS},
+        (spec #>> '{resources,world,max}')::int AS "maxWorld", created_at AS "createdAt", not_before AS "notBefore",
+        coalesce(not_before > clock_timestamp(), false) AS delayed, evaluates IS NOT NULL AND EXISTS (
+          SELECT 1 FROM job AS run WHERE run.id = job.evaluates AND run.state IN ('queued', 'recovering')) AS "afterRun"
+      FROM job JOIN (
+        SELECT * FROM (
+          SELECT id AS job_id, id, priority, created_at,
+            row_number() OVER (PARTITION BY pool ORDER BY priority DESC, created_at, id)::int AS position
+          FROM job WHERE state IN ('queued', 'recovering') ${inPool} ${inProject}
+        ) AS waiting ${behind} ORDER BY priority DESC, created_at, id LIMIT ${limit}
+      ) AS place(job_id, place_id, place_priority, place_created_at, position) ON place.job_id = id
+      ORDER BY priority DESC, created_at, id`);
   }
 
   async remove(id: string): Promise<void> {
@@ -288,6 +295,6 @@ export class JobRepository {
   }
 
   async list(query: JobListQuery): Promise<JobRow[]> {
-    return await listJobs(this.#client, query);
+    return await this.#rows<JobRow>(jobList(query));
   }
 }

@@ -139,8 +139,9 @@ export class NodeRepository {
 
   /** All slots ever registered in a pool, only of nodes that have `engine` if given, and the nodes that have them. */
   async capacity(pool: string, engine: string | null): Promise<{ nodes: number; slots: number }> {
-    const node = { pool, ...(engine === null ? {} : { engines: { has: engine } }) };
-    const nodes = await this.#client.node.count({ where: node });
-    return { nodes, slots: await this.#client.slot.count({ where: { node } }) };
+    const [row] = await this.#client.$queryRaw<{ nodes: number; slots: number }[]>`
+      SELECT count(DISTINCT n.id)::int AS nodes, count(s.index)::int AS slots FROM node n LEFT JOIN slot s ON s.node_id = n.id
+      WHERE n.pool = ${pool} AND (${engine}::text IS NULL OR ${engine}::text = ANY (n.engines))`;
+    return row!;
   }
 }

@@ -12,8 +12,12 @@ export class OutboxRepository {
   }
 
   async add(queue: string, key: string, payload: unknown, { delayMs = 0 } = {}): Promise<void> {
-    await this.#client.outbox.create({ data: { queue, key, payload: json(payload), delayMs: Math.round(delayMs) } });
-    await this.#client.$executeRaw`SELECT pg_notify('clipyard_outbox', '')`;
+    await this.#client.$executeRaw`
+      WITH added AS (
+        INSERT INTO outbox (queue, key, payload, delay_ms)
+        VALUES (${queue}, ${key}, ${JSON.stringify(json(payload))}::jsonb, ${Math.round(delayMs)}::int)
+      )
+      SELECT pg_notify('clipyard_outbox', '')`;
   }
 
   /** The oldest messages that are not sent, locked until the transaction ends; those that another relay holds are passed over. */

@@ -1,7 +1,7 @@
 import { AttemptRepository } from './attempt-repository.js';
 import { AuditRepository } from './audit-repository.js';
 import { CheckpointRepository } from './checkpoint-repository.js';
-import type { Client } from './client.js';
+import type { Client, Rows } from './client.js';
 import { EventRepository } from './event-repository.js';
 import { IdempotencyRepository } from './idempotency-repository.js';
 import { JobRepository } from './job-repository.js';
@@ -30,9 +30,9 @@ export interface Repositories {
   readonly audit: AuditRepository;
 }
 
-export function createRepositories(client: Client): Repositories {
+export function createRepositories(client: Client, rows: Rows = (query) => client.$queryRaw(query)): Repositories {
   return {
-    jobs: new JobRepository(client),
+    jobs: new JobRepository(client, rows),
     attempts: new AttemptRepository(client),
     nodes: new NodeRepository(client),
     checkpoints: new CheckpointRepository(client),
