@@ -51,7 +51,8 @@ function build(requireToken: boolean): FastifyInstance {
   const logger = createLogger({ name: 'api', level: 'debug', destination: { write: (line) => logged.push(line) } });
   const authenticator = createAuthenticator({ database }, { bootstrapToken: BOOTSTRAP });
   const admission = new Admission({ authenticator }, { requireToken, corsOrigins: ['https://dash.example'] });
-  const server = buildServer({ control, admission, checkModel: () => {}, logger, newRequestId: () => newId('req') });
+  const deps = { control, admission, checkModel: () => {}, logger, newRequestId: () => newId('req') };
+  const server = buildServer(deps, { refusedLimit: 10_000 });
   lifecycle.add('API', () => server.close());
   return server;
 }

@@ -21,6 +21,10 @@ export class Admission {
     this.#options = options;
   }
 
+  get corsOrigins(): readonly string[] {
+    return this.#options.corsOrigins;
+  }
+
   /** Throws `token_required`, `token_invalid`, `scope_insufficient` or `origin_refused`. */
   async admit(request: FastifyRequest, operation: Operation): Promise<Behalf> {
     const caller = operation.scope === 'none' ? LOCAL : await this.#caller(request);

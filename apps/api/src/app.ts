@@ -71,7 +71,12 @@ export async function startApp(deps: { logger: Logger; lifecycle: Lifecycle }, c
       logger,
       newRequestId: () => newId('req'),
     },
-    { routes: config.role === 'scheduler' ? 'health' : 'all' },
+    {
+      routes: config.role === 'scheduler' ? 'health' : 'all',
+      rateLimit: config.rateLimit,
+      ...(config.tls === undefined ? {} : { tls: config.tls }),
+      trustedProxies: config.trustedProxies,
+    },
   );
   lifecycle.add('server', () => server.close());
   return await listen(server, config);

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ClipyardError, fieldError, fieldProblems } from '@clipyard/contracts';
 import { z } from 'zod';
 import { isLoopback } from './admission.js';
+import type { TlsFiles } from './protection.js';
 
 const url = (...protocols: string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
@@ -14,17 +16,27 @@ const url = (...protocols: string[]) =>
 /** `openssl rand -hex 32` makes one. */
 const secret = z.string().regex(/^[\w.~-]{32,256}$/, 'must be 32 to 256 letters, digits or . _ ~ -');
 
+function listed(text: string): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
 const origins = z
   .string()
   .default('')
-  .transform((text) =>
-    text
-      .split(',')
-      .map((origin) => origin.trim())
-      .filter((origin) => origin !== ''),
-  )
+  .transform(listed)
   .refine((list) => list.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin), {
     error: 'must be origins such as https://example.org, with commas between',
+  });
+
+const addresses = z
+  .string()
+  .default('')
+  .transform(listed)
+  .refine((list) => list.every((address) => isIP(address.replace(/\/\d{1,3}$/, '')) !== 0), {
+    error: 'must be addresses such as 10.0.0.2 or 10.0.0.0/8, with commas between',
   });
 
 /** What must not be repeated in logs: it is a secret, or holds one. */
@@ -53,6 +65,10 @@ const environmentSchema = z.object({
     .enum(['true', 'false'])
     .default('false')
     .describe('`true`: webhooks may be on loopback and private addresses, and without TLS'),
+  CLIPYARD_RATE_LIMIT: z.coerce.number().int().min(1).default(3000).describe('Requests of a token in a minute'),
+  CLIPYARD_TLS_CERT: z.string().min(1).optional().describe('File with the certificate chain, PEM: then HTTPS only'),
+  CLIPYARD_TLS_KEY: z.string().min(1).optional().describe('File with its key, PEM'),
+  CLIPYARD_TRUSTED_PROXIES: addresses.describe("Proxies whose word on the client's address is taken, with commas"),
   CLIPYARD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least level that is logged'),
 });
 
@@ -82,6 +98,10 @@ export interface Config {
   /** The environment without what only this process needs, for the processes that it starts. */
   readonly childEnvironment: NodeJS.ProcessEnv;
   readonly allowPrivateWebhooks: boolean;
+  /** Requests of a token in a minute. */
+  readonly rateLimit: number;
+  readonly tls: TlsFiles | undefined;
+  readonly trustedProxies: readonly string[];
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -125,7 +145,22 @@ export function loadConfig(
     dataDir: resolve(CLIPYARD_DATA_DIR ?? join(home, 'data')),
     cacheDir: join(home, 'cache'),
     childEnvironment,
+    rateLimit: parsed.data.CLIPYARD_RATE_LIMIT,
+    tls: tlsFiles(parsed.data),
+    trustedProxies: Object.freeze(parsed.data.CLIPYARD_TRUSTED_PROXIES),
     logLevel: CLIPYARD_LOG_LEVEL,
+  });
+}
+
+function tlsFiles({ CLIPYARD_TLS_CERT, CLIPYARD_TLS_KEY }: z.output<typeof environmentSchema>): TlsFiles | undefined {
+  if (CLIPYARD_TLS_CERT !== undefined && CLIPYARD_TLS_KEY !== undefined)
+    return Object.freeze({ certFile: CLIPYARD_TLS_CERT, keyFile: CLIPYARD_TLS_KEY });
+  if (CLIPYARD_TLS_CERT === undefined && CLIPYARD_TLS_KEY === undefined) return undefined;
+  const path = CLIPYARD_TLS_CERT === undefined ? 'CLIPYARD_TLS_CERT' : 'CLIPYARD_TLS_KEY';
+  throw fieldError('config_invalid', {
+    path,
+    message: 'is missing, and the other of certificate and key is set',
+    remedy: 'Set both, or neither.',
   });
 }
 

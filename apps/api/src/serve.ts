@@ -10,11 +10,13 @@ import type { Behalf, ControlPlane } from '@clipyard/control';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify';
 import { z } from 'zod';
 import type { Admission } from './admission.js';
+import type { RateLimits } from './rate-limits.js';
 import { parseQuery } from './request-input.js';
 
 declare module 'fastify' {
   interface FastifyInstance {
     readonly admission: Admission;
+    readonly limits: RateLimits;
     /** Of whoever is on this machine. */
     readonly control: ControlPlane;
   }
@@ -55,8 +57,9 @@ export function serve<const O extends Operation>(
     config: { tagged: isTagged(operation), ...options.config },
     method: operation.method,
     url: operation.path,
-    onRequest: async (request) => {
-      request.behalf = await server.admission.admit(request, operation);
+    onRequest: async (request, reply) => {
+      request.behalf = await server.limits.guard(request, reply, () => server.admission.admit(request, operation));
+      await server.limits.count(request, reply);
     },
     handler: async (request, reply) => {
       const behalf = request.behalf!;

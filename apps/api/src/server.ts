@@ -8,6 +8,8 @@ import { closeConnectionsOnDrain } from './connections.js';
 import { serveDashboard } from './dashboard.js';
 import type { InspectorHost } from './inspector/inspector-host.js';
 import { badUrl, installProblems, sendProblem } from './problems.js';
+import { followTls, installHeaders, readTls, type TlsFiles } from './protection.js';
+import { installRateLimits } from './rate-limits.js';
 import { refuseNul } from './request-input.js';
 import { accessRoutes } from './routes/access.js';
 import { checkpointRoutes } from './routes/checkpoints.js';
@@ -43,6 +45,14 @@ export interface ServerOptions {
   readonly routes?: 'all' | 'health';
   /** Time between comments on a silent event stream, ms; default 15 s. */
   readonly heartbeatMs?: number;
+  /** Requests of a token in a minute; default: any number. */
+  readonly rateLimit?: number;
+  /** Tokens that are not valid, from one address in a minute. */
+  readonly refusedLimit?: number;
+  /** Certificate and key, which are followed when they are renewed; without, it speaks HTTP. */
+  readonly tls?: TlsFiles;
+  /** Proxies whose word on the client's address, host and protocol is taken. */
+  readonly trustedProxies?: readonly string[];
 }
 
 /** Texts, but for event streams: their frames shall not wait for each other. */
@@ -58,6 +68,9 @@ export function buildServer(deps: ServerDeps, options: ServerOptions = {}): Fast
     bodyLimit: LIMITS.requestBodyBytes,
     genReqId: deps.newRequestId,
     requestIdHeader: false,
+    requestTimeout: LIMITS.requestTimeoutMs,
+    trustProxy: options.trustedProxies === undefined ? false : [...options.trustedProxies],
+    https: options.tls === undefined ? null : readTls(options.tls),
     // While it drains it still answers on the connections it has; new ones go elsewhere.
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
@@ -67,7 +80,12 @@ export function buildServer(deps: ServerDeps, options: ServerOptions = {}): Fast
   });
   server.decorate('admission', deps.admission);
   server.decorate('control', deps.control);
+  const { rateLimit: requests = Number.MAX_SAFE_INTEGER, refusedLimit: refused = LIMITS.refusedTokensPerMinute } =
+    options;
+  server.decorate('limits', installRateLimits(server, { requests, refused }));
   server.decorateRequest('behalf', null);
+  installHeaders(server, { tls: options.tls !== undefined, corsOrigins: deps.admission.corsOrigins });
+  if (options.tls !== undefined) server.addHook('onClose', followTls(server, options.tls));
   server.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
     refuseNul(request);

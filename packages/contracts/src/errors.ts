@@ -21,6 +21,7 @@ export const ERRORS = {
     title: 'A request without a token came by way of a page of another site',
   },
   webhook_not_found: { status: 404, retryable: false, fault: 'user', title: 'There is no such webhook' },
+  rate_limited: { status: 429, retryable: true, fault: 'user', title: 'More requests than are allowed in a minute' },
   token_not_found: { status: 404, retryable: false, fault: 'user', title: 'There is no such token' },
   job_not_found: { status: 404, retryable: false, fault: 'user', title: 'There is no such job' },
   job_state_conflict: {

@@ -10,6 +10,10 @@ export const LIMITS = {
   rendezvousTimeoutMs: 60_000,
   /** Body of a request, bytes. */
   requestBodyBytes: 1 << 20,
+  /** Time for a request to arrive whole, ms. */
+  requestTimeoutMs: 30_000,
+  /** Tokens that are not valid, from one address in a minute. */
+  refusedTokensPerMinute: 60,
   /** Log lines of a rank that wait for the database; older ones are dropped and counted. */
   logBacklog: 10_000,
   /** Length of a log message, characters. */

@@ -11,7 +11,7 @@ export function accessRoutes(server: FastifyInstance): void {
   serve(server, OPERATIONS.signIn, async ({ body, control, request, reply }) => {
     server.admission.refuseForeign(request);
     const { token } = parseBody(signInSchema, body);
-    const caller = await server.admission.callerOf(token);
+    const caller = await server.limits.guard(request, reply, () => server.admission.callerOf(token));
     setSession(request, reply, token);
     return control.as(new Behalf(caller)).access.whoAmI();
   });

@@ -91,7 +91,13 @@ const REQUESTS = {
 /** What any route may answer with. */
 const EVERYWHERE: readonly ErrorCode[] = ['request_invalid', 'internal', 'database_unavailable'];
 /** What any route that needs a token may answer with. */
-const BY_TOKEN: readonly ErrorCode[] = ['token_required', 'token_invalid', 'scope_insufficient', 'origin_refused'];
+const BY_TOKEN: readonly ErrorCode[] = [
+  'token_required',
+  'token_invalid',
+  'scope_insufficient',
+  'origin_refused',
+  'rate_limited',
+];
 
 const EXAMPLE_SPEC: z.input<typeof runSpecSchema> = {
   version: 1,

@@ -422,7 +422,7 @@ export const OPERATIONS = {
     does: 'keeps a token in a cookie that pages cannot read, for browsers; they send it until they end, or `DELETE`',
     body: signInSchema,
     answer: one(callerSchema),
-    errors: ['token_invalid', 'origin_refused'],
+    errors: ['token_invalid', 'origin_refused', 'rate_limited'],
   },
   signOut: {
     method: 'DELETE',
