@@ -129,7 +129,13 @@ afterAll(async () => {
 function pathOf({ path }: Operation, of: (typeof made)['vision']): string {
   const kind = path.startsWith('/v1/checkpoints') ? 'checkpoint' : path.startsWith('/v1/sweeps') ? 'sweep' : 'job';
   const id = path.startsWith('/v1/tokens') ? of.token : of[kind];
-  return path.replace(':id', id).replace(':name', 'manifest.json');
+  return path.replace(':id', id).replace(':name', 'manifest.json').replace(/:\w+/g, '0');
+}
+
+/** What a query must have, with a value that may do. */
+function queryOf({ query }: Operation): string {
+  const missing = query?.safeParse({}).error?.issues.map(({ path }) => `${String(path[0])}=x`) ?? [];
+  return missing.length === 0 ? '' : `?${missing.join('&')}`;
 }
 
 const operations = Object.entries(OPERATIONS) as [string, Operation][];
@@ -175,9 +181,9 @@ describe('every operation', () => {
 
   it.each(ofOne)('%s finds nothing of another project', async (_, operation) => {
     const asked = { token: tokens.admin, body: exampleOf(operation) };
-    const hidden = await ask(operation.method, pathOf(operation, made.other), asked);
+    const hidden = await ask(operation.method, pathOf(operation, made.other) + queryOf(operation), asked);
     expect(hidden.status).toBe(404);
-    const missing = await ask(operation.method, operation.path.replace(':id', 'none').replace(':name', 'x'), asked);
+    const missing = await ask(operation.method, operation.path.replace(/:\w+/g, '0') + queryOf(operation), asked);
     // What is hidden is answered as what is not there, so that ids cannot be tried.
     expect(await codeOf(hidden)).toBe(await codeOf(missing));
   });

@@ -7,6 +7,8 @@ import { z } from 'zod';
 const environmentSchema = z.object({
   CLIPYARD_URL: z.url({ protocol: /^https?$/, error: 'must be a URL that begins with http:// or https://' }).optional(),
   CLIPYARD_TOKEN: z.string().min(1).optional(),
+  XDG_CONFIG_HOME: z.string().min(1).optional(),
+  HOME: z.string().min(1).optional(),
   CLIPYARD_HOME: z.string().min(1).optional(),
   CLIPYARD_SLOTS: z.coerce.number().int().min(1).max(64).default(2),
   CLIPYARD_THREADS: z.coerce.number().int().min(1).max(1024).optional(),
@@ -34,6 +36,8 @@ export interface Config {
   readonly url: string | undefined;
   /** What it lets us in with. */
   readonly token: string | undefined;
+  /** Where `clipyard login` keeps servers and tokens; undefined: nowhere. */
+  readonly contextsFile: string | undefined;
   /** Where Python packages come from, for `clipyard engines build`; unset: PyPI. */
   readonly packageIndexUrl: string | undefined;
   /** What `clipyard up` starts, and with what. */
@@ -65,6 +69,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   const values = parsed.data;
   const root = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
   const home = resolve(values.CLIPYARD_HOME ?? join(root, '.clipyard'));
+  const settings = values.XDG_CONFIG_HOME ?? (values.HOME === undefined ? undefined : join(values.HOME, '.config'));
   return Object.freeze({
     root,
     home,
@@ -72,6 +77,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     environment: env,
     url: values.CLIPYARD_URL,
     token: values.CLIPYARD_TOKEN,
+    contextsFile: settings === undefined ? undefined : join(settings, 'clipyard', 'contexts.json'),
     packageIndexUrl: values.PIP_INDEX_URL,
     up: Object.freeze({
       slots: values.CLIPYARD_SLOTS,

@@ -3,6 +3,7 @@ import { ClipyardError } from '@clipyard/contracts';
 import { loadConfig } from './config.js';
 import { EXIT, exitCodeOf } from './exit-codes.js';
 import { errorText } from './output/error-text.js';
+import { readSecret } from './output/secret-input.js';
 import { processTerminal } from './output/terminal.js';
 import { runProgram } from './program.js';
 
@@ -26,6 +27,7 @@ try {
   process.exitCode = await runProgram(process.argv.slice(2), {
     config: loadConfig(),
     terminal,
+    readSecret: () => readSecret(process.stdin, (text) => void process.stderr.write(text), interrupted.signal),
     signal: interrupted.signal,
   });
 } catch (error) {

@@ -24,6 +24,7 @@ function run(...argv: string[]): Promise<number> {
   const context: Context = {
     config: loadConfig({ CLIPYARD_HOME: home }),
     terminal,
+    readSecret: async () => '',
     signal: new AbortController().signal,
   };
   return runProgram(argv, context);

@@ -1,5 +1,6 @@
 import { JOB_SORTS, JOB_STATES } from '@clipyard/contracts';
 import { Argument, Command, CommanderError, Option } from 'commander';
+import { accessCommands, contextCommands, tokenCommands } from './access-program.js';
 import { collect, positiveNumber, wholeNumber } from './arguments.js';
 import { evaluate, results } from './commands/evaluate.js';
 import { ps, submit, watch } from './commands/jobs.js';
@@ -47,7 +48,10 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
     });
   const server = (command: Command) =>
     command
-      .option('--url <url>', 'server to talk to (default: CLIPYARD_URL, else the one that `npm start` runs)')
+      .option(
+        '--url <url>',
+        'server to talk to (default: CLIPYARD_URL, the one in use by `login` or `context use`, the one that `npm start` runs)',
+      )
       .option('--json', 'print JSON');
   const job = () => new Argument('<job>', 'id of the job');
 
@@ -109,6 +113,9 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
     .description('list nodes and their slots')
     .action(async (options) => finish(await nodes(context, options)));
   sweepCommands(program.command('sweep').description('search for hyper-parameters'), server, context, finish);
+  accessCommands(program, server, context, finish);
+  tokenCommands(program.command('token').description('make, list and revoke tokens'), server, context, finish);
+  contextCommands(program.command('context').description('servers that were logged in to'), context, finish);
   server(program.command('export').argument('<source>', 'a job, job@step, or a directory: a checkpoint or an import'))
     .description('write a model for other programs')
     .requiredOption('--out <folder>', 'a new or an empty folder')

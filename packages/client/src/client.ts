@@ -33,6 +33,7 @@ import {
   type Similarity,
   similaritySchema,
 } from '@clipyard/contracts';
+import { AccessCalls } from './access-calls.js';
 import { download } from './download.js';
 import { eventStream } from './event-stream.js';
 import { newIdempotencyKey } from './idempotency-key.js';
@@ -100,6 +101,7 @@ export class Client {
   readonly #reader: Reader;
   readonly sweeps: SweepCalls;
   readonly webhooks: WebhookCalls;
+  readonly access: AccessCalls;
   readonly #streamGiveUpMs: number;
   readonly #retries: { readonly attempts: number; readonly retryDelayMs: number };
 
@@ -112,6 +114,7 @@ export class Client {
     this.#reader = new Reader(this.#transport);
     this.sweeps = new SweepCalls(this.#reader);
     this.webhooks = new WebhookCalls(this.#reader);
+    this.access = new AccessCalls(this.#reader);
     this.#streamGiveUpMs = streamGiveUpMs;
     this.#retries = { attempts, retryDelayMs };
   }

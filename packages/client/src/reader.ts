@@ -67,6 +67,12 @@ export class Reader {
     await this.#transport.request(path, { method: 'DELETE', ...options });
   }
 
+  /** Ends something that is still told of; once or twice is the same. */
+  async revoke<T>(schema: Schema<T>, path: string, options: Call): Promise<T> {
+    const answer = await this.#transport.request(path, { method: 'DELETE', repeatable: true, ...options });
+    return this.#read(schema, answer.body);
+  }
+
   #read<T>(schema: Schema<T>, body: unknown): T {
     const parsed = schema.safeParse(body);
     if (!parsed.success) throw this.#foreign(parsed.error.message);

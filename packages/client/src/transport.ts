@@ -116,12 +116,12 @@ export class Transport {
     const seconds = Number(response.headers.get('retry-after') ?? Number.NaN);
     const retryAfterMs =
       Number.isFinite(seconds) && seconds >= 0 ? Math.min(seconds * 1000, MAX_RETRY_AFTER_MS) : undefined;
-    const transient = response.status === 503;
+    const transient = response.status === 503 || response.status === 429;
     if (problem.success) {
       const { code, detail, errors } = problem.data;
       return new Failure(new ClipyardError(code, detail, { fields: errors }), transient, retryAfterMs);
     }
-    if (transient) return new Failure(this.#unreachable('it answered 503'), true, retryAfterMs);
+    if (transient) return new Failure(this.#unreachable(`it answered ${response.status}`), true, retryAfterMs);
     const code: ErrorCode = response.status === 404 ? 'not_found' : 'internal';
     const message = `${this.#options.url} answered ${response.status} without a problem document; ${ERRORS[code].title.toLowerCase()}`;
     return new Failure(new ClipyardError(code, message), false);

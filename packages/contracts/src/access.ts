@@ -49,6 +49,7 @@ export const newTokenSchema = z.strictObject({
   expiresInDays: z.number().positive().max(3650).nullable().default(90).describe('null: never'),
 });
 export type NewToken = z.infer<typeof newTokenSchema>;
+export type NewTokenInput = z.input<typeof newTokenSchema>;
 
 /** What a browser signs in with. */
 export const signInSchema = z.strictObject({ token: z.string().min(1).max(500) });

@@ -8,6 +8,7 @@ export {
   DEFAULT_PROJECT,
   includesScope,
   type NewToken,
+  type NewTokenInput,
   newTokenSchema,
   projectSchema,
   SCOPES,

@@ -2,6 +2,7 @@ export type { AccessPlane } from './access/access-plane.js';
 export { type Authenticator, createAuthenticator } from './access/authenticate.js';
 export { Behalf } from './access/behalf.js';
 export { type Caller, LOCAL } from './access/caller.js';
+export { createAccessPlane } from './access/create-access-plane.js';
 export type {
   ControlPlane,
   ExpectedAttempt,
