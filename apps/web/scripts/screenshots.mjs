@@ -29,7 +29,15 @@ const sweep = (await get('/sweeps')).items.find(({ best }) => best !== null);
 
 const SHOTS = [
   { name: 'runs', path: '/runs' },
-  { name: 'run', path: `/runs/${best.id}`, act: (page) => page.locator('.slider input').fill('0.6') },
+  {
+    name: 'run',
+    path: `/runs/${best.id}`,
+    act: (page) =>
+      page
+        .locator('.slider input')
+        .fill('0.6')
+        .then(() => page.locator('h1').click()),
+  },
   { name: 'timeline', path: `/runs/${best.id}/timeline` },
   { name: 'time', path: `/runs/${best.id}/time`, height: 560 },
   { name: 'evaluations', path: `/runs/${best.id}/evaluations` },
@@ -46,7 +54,15 @@ const SHOTS = [
     },
   },
   { name: 'compare', path: `/compare?ids=${best.id},${other.id}` },
-  { name: 'submit', path: '/submit', act: (page) => page.locator('[name="batch.global"]').fill('-1') },
+  {
+    name: 'submit',
+    path: '/submit',
+    act: async (page) => {
+      const field = page.locator('[name="batch.global"]');
+      await field.fill('-1');
+      await field.evaluate((element) => element.scrollIntoView({ block: 'center' }));
+    },
+  },
   { name: 'nodes', path: '/nodes', height: 460 },
   ...(sweep === undefined ? [] : [{ name: 'sweep', path: `/sweeps/${sweep.id}` }]),
   { name: 'run-dark', path: `/runs/${best.id}`, scheme: 'dark' },

@@ -7,9 +7,11 @@ export interface Look {
   readonly syncKey: string;
 }
 
-interface ZoomAccess {
+interface Handlers {
   zoomOf(): readonly [number, number] | null;
   onZoom(zoom: readonly [number, number] | null): void;
+  /** `index`: of the entry at the cursor; null: the cursor is elsewhere. */
+  onCursor(index: number | null | undefined): void;
 }
 
 export const COLOURS = 8;
@@ -28,7 +30,7 @@ const withAlpha = (hex: string, alpha: number): string =>
 export function chartOptions(
   lines: readonly Line[],
   { log, syncKey }: Look,
-  zoom: ZoomAccess,
+  on: Handlers,
 ): Omit<uPlot.Options, 'width' | 'height'> {
   const grid = { stroke: token('--line'), width: 1 };
   const axis = { stroke: token('--text-3'), font: FONT, grid, ticks: { show: false } };
@@ -43,7 +45,7 @@ export function chartOptions(
       y: false,
       bind: {
         dblclick: () => () => {
-          zoom.onZoom(null);
+          on.onZoom(null);
           return null;
         },
       },
@@ -51,7 +53,7 @@ export function chartOptions(
     scales: {
       x: {
         time: false,
-        range: (_, low, high) => [...(zoom.zoomOf() ?? (low === high ? [low - 1, high + 1] : [low, high]))],
+        range: (_, low, high) => [...(on.zoomOf() ?? (low === high ? [low - 1, high + 1] : [low, high]))],
       },
       y: { distr: log ? 3 : 1, range: log ? undefined : paddedRange },
     } as uPlot.Scales,
@@ -89,12 +91,13 @@ export function chartOptions(
         : [],
     ),
     hooks: {
+      setCursor: [(plot) => on.onCursor(plot.cursor.left! < 0 ? null : plot.cursor.idx)],
       setSelect: [
         (plot) => {
           const { left, width } = plot.select;
           if (width < LEAST_DRAG) return;
           plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-          zoom.onZoom([plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x')]);
+          on.onZoom([plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x')]);
         },
       ],
     },

@@ -23,6 +23,7 @@ const HEIGHT = 168;
 /** Metrics over steps. Cursor and zoom are those of all charts with the same `syncKey`. */
 export const Chart = memo(function Chart({ title, lines, smoothing, zoom, onZoom, log, syncKey }: ChartProps) {
   const holder = useRef<HTMLDivElement>(null);
+  const readout = useRef<HTMLOutputElement>(null);
   const plot = useRef<uPlot>(undefined);
   const shown = useRef({ zoom, onZoom, lines, smoothing });
   shown.current = { zoom, onZoom, lines, smoothing };
@@ -39,6 +40,7 @@ export const Chart = memo(function Chart({ title, lines, smoothing, zoom, onZoom
       {
         zoomOf: () => shown.current.zoom,
         onZoom: (next) => shown.current.onZoom(next),
+        onCursor: (index) => tellValue(readout.current, shown.current.lines, plot.current, index),
       },
     );
     const size = { width: Math.max(120, element.clientWidth), height: HEIGHT };
@@ -72,9 +74,25 @@ export const Chart = memo(function Chart({ title, lines, smoothing, zoom, onZoom
         <span className="truncate" title={title}>
           {title}
         </span>
-        {newest !== undefined && <output>{formatMetric(single!.name, newest)}</output>}
+        {newest !== undefined && <output ref={readout}>{formatMetric(single!.name, newest)}</output>}
       </figcaption>
       <div ref={holder} />
     </figure>
   );
 });
+
+/** Of a single line: the value at the cursor, or the newest one. Others have a legend. */
+function tellValue(
+  output: HTMLOutputElement | null,
+  lines: readonly Line[],
+  plot: uPlot | undefined,
+  index: number | null | undefined,
+): void {
+  const line = lines[0];
+  if (output === null || line === undefined || plot === undefined) return;
+  const newest = line.series.mean.at(-1);
+  const value = index == null ? newest : plot.data[1]![index];
+  if (value == null) return;
+  const text = formatMetric(line.name, value);
+  output.textContent = index == null ? text : `step ${plot.data[0][index]}: ${text}`;
+}

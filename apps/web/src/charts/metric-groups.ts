@@ -44,9 +44,9 @@ function groupOf(name: string): string {
 
 /** Which chart a metric is drawn in: both directions of retrieval share one, as do the phases of a step and all ranks. */
 function chartOf(name: string): string {
-  if (/^time\/(?!step_ms)/.test(name)) return 'time/…_ms';
+  if (/^time\/(?!step_ms)/.test(name)) return 'time by phase, ms';
   const rank = /^rank\/\d+\/(.+)$/.exec(name);
-  if (rank !== null) return `rank/…/${rank[1]}`;
+  if (rank !== null) return `${rank[1]} by rank`;
   if (/^eval\/[^/]+\/(seen|unseen)$/.test(name)) return name.replace(/[^/]+$/, 'seen, unseen');
   const retrieval = /^(eval\/.+)\/(image_to_text|text_to_image)\/(.+)$/.exec(name);
   if (retrieval !== null) return `${retrieval[1]}/…/${retrieval[3]}`;

@@ -94,12 +94,14 @@ function Head({ sweep }: { sweep: Sweep }) {
           <dt>Trials</dt>
           <dd>{formatCount(Object.values(sweep.trials).reduce((sum, count) => sum + count, 0))}</dd>
         </div>
-        <div>
-          <dt>Rungs</dt>
-          <dd>
-            {sweep.rungs.map((rung) => Object.entries(rung).map(([unit, size]) => `${size} ${unit}`)).join(' → ')}
-          </dd>
-        </div>
+        {sweep.rungs.length > 1 && (
+          <div>
+            <dt>Rungs</dt>
+            <dd>
+              {sweep.rungs.map((rung) => Object.entries(rung).map(([unit, size]) => `${size} ${unit}`)).join(' → ')}
+            </dd>
+          </div>
+        )}
       </dl>
     </>
   );
