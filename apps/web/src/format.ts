@@ -43,7 +43,7 @@ export const formatPercent = (share: number): string => `${(100 * share).toFixed
 
 /** Whether a metric is a share, 0 to 1, that people read in percent. */
 export const isShare = (name: string): boolean =>
-  /^batch\/accuracy|\/(top\d+|r\d+|mean_per_class|seen|unseen|shots_\d+)$/.test(name);
+  /^batch\/accuracy|^health\/duplicates\/|\/(accuracy|top\d+|r\d+|mean_per_class|seen|unseen|shots_\d+)$/.test(name);
 
 export const formatMetric = (name: string, value: number): string =>
   isShare(name) ? formatPercent(value) : formatValue(value);

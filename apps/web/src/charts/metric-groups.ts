@@ -48,6 +48,8 @@ function chartOf(name: string): string {
   const rank = /^rank\/\d+\/(.+)$/.exec(name);
   if (rank !== null) return `${rank[1]} by rank`;
   if (/^eval\/[^/]+\/(seen|unseen)$/.test(name)) return name.replace(/[^/]+$/, 'seen, unseen');
+  const towers = /^health\/(?:image|text|image_to_text|text_to_image)\/(.+)$/.exec(name);
+  if (towers !== null) return `health/…/${towers[1]}`;
   const retrieval = /^(eval\/.+)\/(image_to_text|text_to_image)\/(.+)$/.exec(name);
   if (retrieval !== null) return `${retrieval[1]}/…/${retrieval[3]}`;
   return name;

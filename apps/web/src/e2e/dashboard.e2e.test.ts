@@ -114,7 +114,7 @@ describe.skipIf(executable === undefined)(
       await open(`/runs/${finished.id}/time`);
       await page.getByRole('row', { name: /^backward/ }).waitFor();
       await open(`/runs/${finished.id}/logs`);
-      await page.getByRole('searchbox', { name: 'Search the log' }).fill('Compiled `train');
+      await page.getByRole('searchbox', { name: 'Search the log' }).fill('compiled train');
       await page.locator('.log mark').first().waitFor();
       expect(await page.locator('.log-line').count()).toBeLessThan(10);
       await open(`/runs/${finished.id}/evaluations`);

@@ -29,3 +29,13 @@ test('a warning comes with its remedy where it has one', () => {
     tone: 'warn',
   });
 });
+
+test('an alarm has its title, its figures and what to do', () => {
+  const data = { state: 'raised', code: 'plateau', severity: 'warning', message: 'loss 4.1', remedy: 'Look at it.' };
+  expect(eventText({ ...at, type: 'alarm', data })).toEqual({
+    title: 'The loss stays where guessing would be',
+    detail: 'loss 4.1 Look at it.',
+    tone: 'warn',
+  });
+  expect(eventText({ ...at, type: 'alarm', data: { ...data, state: 'cleared' } }).tone).toBe('good');
+});

@@ -1,4 +1,4 @@
-import type { JobEvent } from '@clipyard/contracts';
+import { ALARMS, type AlarmCode, type JobEvent } from '@clipyard/contracts';
 import { formatBytes, formatCount, formatMetric } from '../format.js';
 
 export type Tone = 'live' | 'good' | 'bad' | 'warn' | 'hold' | 'idle';
@@ -55,6 +55,14 @@ export function eventText({ type, epoch, data }: Pick<JobEvent, 'type' | 'epoch'
       };
     case 'warning':
       return { title: String(data.message), tone: 'warn', ...remedyOf(data) };
+    case 'alarm':
+      return data.state === 'cleared'
+        ? { title: `Over: ${titleOf(data.code)}`, tone: 'good' }
+        : {
+            title: titleOf(data.code),
+            detail: `${data.message} ${data.remedy}`,
+            tone: data.severity === 'error' ? 'bad' : 'warn',
+          };
     default:
       return { title: type, detail: JSON.stringify(data), tone: 'idle' };
   }
@@ -74,6 +82,7 @@ function remedyOf(data: Data): { detail?: string } {
   return data.rank === undefined ? {} : { detail: `rank ${data.rank}` };
 }
 
+const titleOf = (code: unknown): string => ALARMS[code as AlarmCode]?.title ?? String(code);
 const ranks = (worldSize: unknown): string => `${worldSize} ${worldSize === 1 ? 'rank' : 'ranks'}`;
 const number = (value: unknown): string => formatCount(Number(value));
 

@@ -14,9 +14,8 @@ export function Logs({ job }: { job: Job }) {
   const [level, setLevel] = useState<LogLevel>('info');
   const [rank, setRank] = useState<number | undefined>(undefined);
   const [text, setText] = useState('');
-  const { lines, error, pending } = useLogs(job.id, { level, ...(rank === undefined ? {} : { rank }) });
-  const wanted = text.toLowerCase();
-  const shown = wanted === '' ? lines : lines.filter((line) => holds(line, wanted));
+  const wanted = useDeferredText(text.trim());
+  const { lines, older, error, pending, loadOlder } = useLogs(job.id, { level, rank, text: wanted });
   return (
     <>
       <search className="filters">
@@ -55,27 +54,36 @@ export function Logs({ job }: { job: Job }) {
           </select>
         </label>
         <span className="muted hint">
-          {shown.length} lines{pending && ', loading …'}
+          {pending ? 'loading …' : `${lines.length}${older === null ? '' : ' newest'} lines`}
         </span>
+        {older !== null && (
+          <button type="button" className="button" onClick={loadOlder}>
+            Older
+          </button>
+        )}
       </search>
       {error !== undefined && <ErrorPanel error={error} />}
-      {shown.length === 0 && !pending ? (
-        <Empty title={lines.length === 0 ? 'No log lines' : 'No line matches'}>
-          <p>
-            {lines.length === 0 ? 'Ranks write here what they do.' : 'Search for something else, or lower the level.'}
-          </p>
+      {lines.length === 0 && !pending ? (
+        <Empty title={wanted === '' ? 'No log lines' : 'No line matches'}>
+          <p>{wanted === '' ? 'Ranks write here what they do.' : 'Search for something else, or lower the level.'}</p>
         </Empty>
       ) : (
-        <Lines lines={shown} text={wanted} />
+        <Lines lines={lines} text={wanted} />
       )}
     </>
   );
 }
 
-function holds({ message, fields }: LogLine, text: string): boolean {
-  return (
-    message.toLowerCase().includes(text) || (fields !== null && JSON.stringify(fields).toLowerCase().includes(text))
-  );
+/** Time without a key after which what is typed is searched, ms. */
+const TYPING_MS = 300;
+
+function useDeferredText(text: string): string {
+  const [settled, setSettled] = useState(text);
+  useEffect(() => {
+    const timer = setTimeout(setSettled, TYPING_MS, text);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return settled;
 }
 
 /** Stays at the end while one looks at the end. */
@@ -121,14 +129,16 @@ const fieldsText = (fields: Readonly<Record<string, unknown>>): string =>
     .map(([name, value]) => `${name}=${typeof value === 'object' ? JSON.stringify(value) : value}`)
     .join(' ');
 
+/** The text with the words that were searched for marked. */
 function Marked({ text, wanted }: { text: string; wanted: string }) {
-  const at = wanted === '' ? -1 : text.toLowerCase().indexOf(wanted);
-  if (at === -1) return text;
-  return (
-    <>
-      {text.slice(0, at)}
-      <mark>{text.slice(at, at + wanted.length)}</mark>
-      {text.slice(at + wanted.length)}
-    </>
+  const words = wanted
+    .replace(/"/g, '')
+    .split(/\s+/)
+    .filter((word) => word !== '' && !word.startsWith('-'));
+  if (words.length === 0) return text;
+  const any = new RegExp(`(${words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|')})`, 'i');
+  return text.split(any).map((part, i) =>
+    // biome-ignore lint/suspicious/noArrayIndexKey: the parts of one text do not move
+    i % 2 === 1 ? <mark key={i}>{part}</mark> : part,
   );
 }

@@ -3,6 +3,7 @@ import { lazy, useEffect } from 'react';
 import { Link } from 'wouter';
 import { server } from '../server/server.js';
 import { ErrorPanel } from '../ui/error-panel.js';
+import { Alarms } from './alarms.js';
 import { Charts } from './charts-tab.js';
 import { Checkpoints } from './checkpoints-tab.js';
 import { Evaluations } from './evaluations-tab.js';
@@ -55,6 +56,7 @@ export default function RunPage({ id, tab }: { id: string; tab: string }) {
     <>
       <RunHead job={job.data} series={series.series} />
       {job.data.error !== null && <ErrorPanel error={job.data.error} />}
+      <Alarms alarms={job.data.alarms} />
       <nav className="tabs" aria-label="Parts of the run">
         {TABS.map(([key, title]) => (
           <Link key={key} href={`/runs/${id}/${key}`} aria-current={key === tab ? 'page' : undefined}>

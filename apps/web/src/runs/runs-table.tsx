@@ -1,4 +1,4 @@
-import { isFinalJobState, type Job } from '@clipyard/contracts';
+import { ALARMS, isFinalJobState, type Job } from '@clipyard/contracts';
 import { Link } from 'wouter';
 import { formatAge, formatCount, formatDuration, formatPercent, formatTime, formatValue } from '../format.js';
 import { elapsedMs, progressOf, remainingMs } from '../progress.js';
@@ -31,10 +31,10 @@ export function RunsTable({ jobs, marked, onToggle, onLabel }: Rows) {
           <th scope="col">State</th>
           <th scope="col">Progress</th>
           <th scope="col">Loss</th>
-          <th scope="col" className="number">
+          <th scope="col" className="number cell-top1">
             Top 1
           </th>
-          <th scope="col" className="number">
+          <th scope="col" className="number cell-speed">
             Samples/s
           </th>
           <th scope="col" className="number">
@@ -96,6 +96,15 @@ function Row({ job, now, marked, onToggle, onLabel }: RowProps) {
       </td>
       <td className="cell-state">
         <StateBadge state={job.state} />
+        {job.alarms.length > 0 && (
+          <Link
+            className="alarm-count"
+            href={`/runs/${job.id}`}
+            title={job.alarms.map(({ code }) => ALARMS[code].title).join('; ')}
+          >
+            {job.alarms.length} {job.alarms.length === 1 ? 'alarm' : 'alarms'}
+          </Link>
+        )}
       </td>
       <td className="cell-progress">
         <ProgressBar value={progressOf(job)} label={`Progress of ${job.name}`} tone={job.state} />
