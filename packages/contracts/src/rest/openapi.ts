@@ -37,6 +37,7 @@ import {
   webhookPatchSchema,
   webhookSchema,
 } from '../webhooks.js';
+import { ANSWER_EXAMPLES } from './answer-examples.js';
 import { forkSchema, jobPatchSchema, queueEntrySchema } from './job-actions.js';
 import { isTagged, type Operation } from './operation.js';
 import { OPERATIONS } from './operations.js';
@@ -239,7 +240,11 @@ function parameters(operation: Operation): Json[] {
   ];
 }
 
-const content = (type: string, schema: Json): Json => ({ [type]: { schema } });
+function content(type: string, schema: Json, example?: unknown): Json {
+  return { [type]: { schema, ...(example === undefined ? {} : { example }) } };
+}
+
+const exampleOf = (schema: z.ZodType): unknown => ANSWER_EXAMPLES[nameOf(schema, ANSWERS)];
 
 function success(answer: Operation['answer']): Json {
   switch (answer.type) {
@@ -250,23 +255,30 @@ function success(answer: Operation['answer']): Json {
           ...(answer.status === 201 && {
             headers: { Location: { description: 'Its path.', schema: { type: 'string' } } },
           }),
-          content: content('application/json', reference(answer.schema, ANSWERS)),
+          content: content('application/json', reference(answer.schema, ANSWERS), exampleOf(answer.schema)),
         },
       };
-    case 'list':
+    case 'list': {
+      const example = exampleOf(answer.schema);
+      const page = example === undefined ? undefined : { items: [example], nextCursor: null };
       return {
         200: {
           description: 'A page of them.',
-          content: content('application/json', {
-            type: 'object',
-            required: ['items', 'nextCursor'],
-            properties: {
-              items: { type: 'array', items: reference(answer.schema, ANSWERS) },
-              nextCursor: { type: ['string', 'null'], description: 'Give it as `cursor` to get what follows.' },
+          content: content(
+            'application/json',
+            {
+              type: 'object',
+              required: ['items', 'nextCursor'],
+              properties: {
+                items: { type: 'array', items: reference(answer.schema, ANSWERS) },
+                nextCursor: { type: ['string', 'null'], description: 'Give it as `cursor` to get what follows.' },
+              },
             },
-          }),
+            page,
+          ),
         },
       };
+    }
     case 'nothing':
       return { 204: { description: 'It is done.' } };
     case 'file': {
