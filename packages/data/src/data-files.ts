@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, posix, resolve } from 'node:path';
 import { type BlobStore, type Cancellable, ClipyardError, fieldError } from '@clipyard/contracts';
-import { isInside, resolveDataPath } from './data-path.js';
+import { isInside, leadsOut, realDataPath, resolveDataPath } from './data-path.js';
 import { FilePool } from './file-pool.js';
 
 /** A place beside the data directory that run specs may read from. */
@@ -62,6 +62,11 @@ export class DataFiles {
     });
   }
 
+  /** Refuses a file that links lead to from elsewhere. Throws `spec_invalid`. */
+  async checkLinks(place: DataPlace, url: string, field: string): Promise<void> {
+    if (place.kind === 'file') await realDataPath(this.#dataDir, url, field);
+  }
+
   /** The place of a name in a file, relative to that file or a URL; undefined where it leads out of all places. */
   beside(place: DataPlace, name: string): DataPlace | undefined {
     if (name.includes('\0')) return undefined;
@@ -109,6 +114,7 @@ export class DataFiles {
         const content = await this.read(place, 0, maxBytes + 1, options);
         return content.length > maxBytes ? tooLarge : { content };
       }
+      if (await leadsOut(this.#dataDir, place.path)) return { problem: 'a link leads out of the data directory' };
       const info = await stat(place.path);
       return info.isFile() && info.size <= maxBytes ? { content: await readFile(place.path) } : tooLarge;
     } catch (error) {

@@ -1,4 +1,5 @@
-import { isAbsolute, relative, resolve, sep } from 'node:path';
+import { lstat, realpath } from 'node:fs/promises';
+import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { fieldError } from '@clipyard/contracts';
 
 /** The path of a data file named by a run spec. Throws `spec_invalid` for another scheme or a file outside `dataDir`. */
@@ -24,6 +25,44 @@ export function resolveDataPath(dataDir: string, url: string, path: string): str
     });
   }
   return resolved;
+}
+
+/**
+ * As `resolveDataPath`, with links followed. A link that lies directly in the data directory is its administrator's and counts
+ * as part of it; any other that leads out is refused. A file that is not there is for the caller to miss.
+ */
+export async function realDataPath(dataDir: string, url: string, path: string): Promise<string> {
+  const resolved = resolveDataPath(dataDir, url, path);
+  if (!(await leadsOut(dataDir, resolved))) return resolved;
+  throw fieldError('spec_invalid', {
+    path,
+    message: `\`${url}\` leads out of the data directory by a link`,
+    value: url,
+    remedy: 'Put the file itself there, or link its directory into the data directory itself.',
+  });
+}
+
+/** Whether links lead from a path in the data directory to somewhere else. */
+export async function leadsOut(dataDir: string, path: string): Promise<boolean> {
+  const real = await realPath(path);
+  const root = await realPath(dataDir);
+  if (real === undefined || root === undefined || isInside(root, real)) return false;
+  const [first = ''] = relative(resolve(dataDir), path).split(sep);
+  const entry = join(dataDir, first);
+  if (!(await lstat(entry)).isSymbolicLink()) return true;
+  const linked = await realPath(entry);
+  return linked === undefined || !isInside(linked, real);
+}
+
+/** Undefined where nothing is. */
+async function realPath(path: string): Promise<string | undefined> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
 }
 
 /** Whether `path` is `directory` or below it, by name alone. */

@@ -9,7 +9,7 @@ export type { BadSample } from './batch-reader.js';
 export { singleSpaced } from './caption.js';
 export { type Corruption, corruptPictures } from './corruption/corrupt-picture.js';
 export type { DataRoot } from './data-files.js';
-export { missingFile, resolveDataPath } from './data-path.js';
+export { missingFile, realDataPath, resolveDataPath } from './data-path.js';
 export type { Augmentation, CaptionOptions, ClassSet, Dataset, ReadOptions, Sample, SampleGroup } from './dataset.js';
 export { type EvaluationSamples, type EvaluationSamplesOptions, loadEvaluation } from './evaluation-samples.js';
 export { encodePng } from './image/encode-png.js';

@@ -106,6 +106,7 @@ async function findFiles(
       signal?.throwIfAborted();
       if (i > firstMissing) return;
       const place = files.placeOf(url, urlField);
+      await files.checkLinks(place, url, urlField);
       const stat = await files.stat(place, { signal });
       if (stat === undefined) firstMissing = Math.min(firstMissing, i);
       else found[i] = { url, field: urlField, place, bytes: stat.bytes, version: stat.version };

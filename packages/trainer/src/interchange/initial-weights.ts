@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type BlobStore, ClipyardError, fieldError, type Group, type RankStart } from '@clipyard/contracts';
-import { resolveDataPath } from '@clipyard/data';
+import { realDataPath } from '@clipyard/data';
 import type { ModelConfig } from '@clipyard/model';
 import { readSafetensors, tensorFloats, tensorValues } from '@clipyard/tensor';
 import { z } from 'zod';
@@ -50,7 +50,7 @@ export async function openReferredWeights(
 ): Promise<WeightSource> {
   const { field, value, checkpoint, dataDir, file } = reference;
   if (value.startsWith('file:'))
-    return await openWeights(resolveDataPath(dataDir, value.slice('file:'.length), field), field, {
+    return await openWeights(await realDataPath(dataDir, value.slice('file:'.length), field), field, {
       average: file === 'average' && 'if-kept',
     });
   if (checkpoint === undefined) {

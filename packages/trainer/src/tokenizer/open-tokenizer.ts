@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { type Cancellable, fieldError, type RunSpec } from '@clipyard/contracts';
-import { type Dataset, missingFile, resolveDataPath } from '@clipyard/data';
+import { type Dataset, missingFile, realDataPath } from '@clipyard/data';
 import {
   BpeTokenizer,
   buildWordTokenizer,
@@ -41,7 +41,7 @@ export async function openTokenizer(
 
 async function readVocabularyFile(dataDir: string, tokenizer: string, { signal }: Cancellable): Promise<Buffer> {
   const url = tokenizer.slice('file:'.length);
-  const path = resolveDataPath(dataDir, url, FIELD);
+  const path = await realDataPath(dataDir, url, FIELD);
   try {
     const { size } = await stat(path);
     if (size > MAX_VOCABULARY_BYTES) {
