@@ -77,6 +77,8 @@ export interface Config {
 }
 
 const DEFAULT_HOME = fileURLToPath(new URL('../../../.clipyard', import.meta.url));
+/** Of people, and of the API: no rank needs them. */
+const TOKENS = /^CLIPYARD_(BOOTSTRAP_)?TOKEN(_FILE)?$/;
 const WILDCARDS: readonly string[] = ['0.0.0.0', '::'];
 
 /** Reads the environment once. Throws `config_invalid` with the name, the value and the remedy. */
@@ -116,6 +118,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     advertiseHost: values.CLIPYARD_ADVERTISE_HOST ?? (WILDCARDS.includes(listenHost) ? hostname() : listenHost),
     healthPort: values.CLIPYARD_HEALTH_PORT,
     logLevel: values.CLIPYARD_LOG_LEVEL,
-    rankEnvironment: Object.freeze(Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)))),
+    rankEnvironment: Object.freeze(
+      Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name) && !TOKENS.test(name))),
+    ),
   });
 }

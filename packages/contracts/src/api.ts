@@ -89,7 +89,8 @@ export const checkpointSchema = z.object({
   bytes: z.int(),
   manifestSha256: z.string(),
   metrics: z.record(z.string(), z.number()),
-  files: z.array(z.object({ name: z.string(), bytes: z.int(), sha256: z.string() })),
+  /** Names without folders: clients write files of these names. */
+  files: z.array(z.object({ name: z.string().regex(/^[\w-][\w.-]*$/), bytes: z.int(), sha256: z.string() })),
   createdAt: time,
 });
 export type Checkpoint = z.infer<typeof checkpointSchema>;
