@@ -40,7 +40,7 @@ export function RunsTable({ jobs, marked, onToggle, onLabel }: Rows) {
           <th scope="col" className="number">
             Time
           </th>
-          <th scope="col" className="number">
+          <th scope="col" className="number cell-age">
             Age
           </th>
           <th scope="col">
