@@ -9,7 +9,9 @@ import { nodes } from './commands/nodes.js';
 import type { Context } from './context.js';
 import { EXIT } from './exit-codes.js';
 import { jobCommands } from './job-program.js';
+import { QuietTerminal } from './output/quiet-terminal.js';
 import { sweepCommands } from './sweep-program.js';
+import { toolCommands } from './tool-program.js';
 import { webhookCommands } from './webhook-program.js';
 
 // Loaded when asked for: the decoder of pictures, the engines and the database would double the start of all other commands.
@@ -37,11 +39,15 @@ export async function runProgram(argv: readonly string[], context: Context): Pro
   return code;
 }
 
-function buildProgram(context: Context, finish: (code: number) => void): Command {
-  const { terminal } = context;
+function buildProgram(given: Context, finish: (code: number) => void): Command {
+  const terminal = new QuietTerminal(given.terminal);
+  const context = { ...given, terminal };
   const program = new Command('clipyard')
     .description('Trains CLIP-style models on many machines')
     .exitOverride()
+    .hook('preAction', (_, command) => {
+      terminal.quiet = command.opts().quiet === true;
+    })
     .configureOutput({
       writeOut: (text) => terminal.out(text.trimEnd()),
       writeErr: (text) => terminal.err(text.trimEnd()),
@@ -52,7 +58,8 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
         '--url <url>',
         'server to talk to (default: CLIPYARD_URL, the one in use by `login` or `context use`, the one that `npm start` runs)',
       )
-      .option('--json', 'print JSON');
+      .option('--json', 'print JSON')
+      .addOption(new Option('-q, --quiet', 'print ids and errors alone').conflicts('json'));
   const job = () => new Argument('<job>', 'id of the job');
 
   server(program.command('submit').argument('<spec>', 'run spec, YAML or JSON'))
@@ -79,6 +86,7 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
     .option('--before <time>', 'only jobs older than this')
     .addOption(new Option('--sort <by>', 'by what, - for descending (default: -createdAt)').choices(JOB_SORTS))
     .option('--limit <n>', 'at most so many', wholeNumber, 20)
+    .option('--watch', 'go on showing them, with progress and time left, until Ctrl-C')
     .action(async (options) => finish(await ps(context, options)));
   server(program.command('watch').addArgument(job()))
     .description('follow a job to its end')
@@ -92,6 +100,7 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
     .option('--rank <rank>', 'only lines of this rank', wholeNumber)
     .option('--grep <text>', 'only lines with these words, or else with this text')
     .action(async (id, options) => finish(await logs(context, id, options)));
+  toolCommands(program, server, context, finish);
   jobCommands(program, server, context, finish);
   server(program.command('evaluate').argument('<checkpoint>', 'job, job@step, or the path of a directory with weights'))
     .description('measure the weights of a checkpoint, as a job of its own')

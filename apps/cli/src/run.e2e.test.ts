@@ -109,6 +109,49 @@ async function elsewhere(): Promise<{ url: string; close(): Promise<void> }> {
   };
 }
 
+describe('tools around a server', () => {
+  const call = async (argv: string[], signal = never) => {
+    const terminal = new TextTerminal({ isTty: argv.includes('--watch') });
+    const context = { config: { ...config, url: stack.url }, terminal, signal };
+    return { code: await runProgram(argv, context), terminal };
+  };
+
+  it('init writes a spec that runs as it is; --quiet prints its id alone; ps --watch shows how far it is', async () => {
+    const file = join(home, 'init.yaml');
+    expect((await call(['init', 'shapes', '--out', file])).code).toBe(0);
+    const short = ['data.train.samples=512', 'data.evalSamples=64', 'duration.epochs=1'];
+    const { terminal } = await call(['submit', file, '-q', ...short.flatMap((field) => ['--set', field])]);
+    const [id, ...rest] = terminal.lines;
+    expect(rest).toEqual([]);
+    const job = await stack.client.get(id!);
+    await eventsOf(job.id);
+    expect(await stack.client.get(job.id)).toMatchObject({ state: 'succeeded', error: null });
+
+    const stop = new AbortController();
+    const shown = new TextTerminal({ isTty: true });
+    const show = shown.block.bind(shown);
+    shown.block = (lines) => {
+      show(lines);
+      stop.abort(new Error('seen'));
+    };
+    const context = { config: { ...config, url: stack.url }, terminal: shown, signal: stop.signal };
+    await expect(runProgram(['ps', '--watch'], context)).rejects.toThrow('seen');
+    const row = shown.blocks[0]!.find((line) => line.startsWith(job.id));
+    expect(row).toMatch(/shapes +succeeded +█{12} /);
+    expect((await call(['ps', '--quiet'])).terminal.lines).toContain(job.id);
+  });
+
+  it('doctor finds the server ready, and api reaches any route', async () => {
+    const { code, terminal } = await call(['doctor', '--json']);
+    expect([code, terminal.text]).toEqual([0, expect.stringContaining(`${stack.url} is ready`)]);
+    expect(terminal.text).toContain('that of the server agrees');
+    const answer = (await call(['api', '/v1/nodes'])).terminal.text;
+    expect(JSON.parse(answer).items).toHaveLength(1);
+    expect((await call(['api', '/metrics'])).terminal.text).toContain('clipyard_');
+    await expect(call(['api', '/v1/jobs', '--body', '{ name: x }'])).rejects.toMatchObject({ code: 'spec_invalid' });
+  });
+});
+
 describe('a run of two ranks', () => {
   let job: Job;
   let events: JobEvent[];

@@ -69,6 +69,13 @@ export type LogQuery = {
   readonly limit?: number;
 };
 
+export interface OpenOptions extends Call {
+  readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+}
+
 /** Metrics of these names, or all, and steps of them. */
 export type MetricQuery = {
   readonly name?: string | readonly string[];
@@ -121,6 +128,11 @@ export class Client {
 
   get url(): string {
     return this.#transport.serverUrl;
+  }
+
+  /** Any route of the server, such as one that has no call here. Throws its coded error; the caller reads the body. */
+  open(path: string, options: OpenOptions = {}): Promise<Response> {
+    return this.#transport.open(path, options);
   }
 
   /** Submits a run spec (as written, defaults left out); a repeat with the same key gives the first job. */

@@ -99,6 +99,16 @@ export class Database {
     }
   }
 
+  /** What the clock of the database says, by which leases are judged. Throws `database_unavailable`. */
+  async now(): Promise<Date> {
+    try {
+      const [row] = await this.#client.$queryRaw<[{ now: Date }]>`SELECT clock_timestamp() AS now`;
+      return row.now;
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+
   /** The one connection of this process that listens for notifications. */
   async listener(): Promise<Listener> {
     this.#listener ??= Listener.connect(this.#url);

@@ -63,6 +63,7 @@ export async function fork(context: Context, source: string, options: ForkOption
     },
     { signal },
   );
+  terminal.id(job.id);
   if (options.json === true && options.watch !== true) terminal.out(JSON.stringify(job));
   else if (options.json !== true) terminal.out(`submitted ${job.id} (${job.name}) from ${job.spec.model.init}`);
   return options.watch === true ? await watch(context, job.id, options) : EXIT.ok;

@@ -7,6 +7,7 @@ import { formatPairs, formatTable } from '../output/table.js';
 import { applySettings, readSpecFile } from '../spec-file.js';
 import { resultPairs } from '../watch/result-table.js';
 import { outcome, watchJob } from '../watch/watch-job.js';
+import { watchJobs } from '../watch/watch-jobs.js';
 
 export async function submit(
   context: Context,
@@ -17,6 +18,7 @@ export async function submit(
   const spec = applySettings(await readSpecFile(file), options.set);
   const client = await clientOf(context, options);
   const job = await client.submit(spec, { signal });
+  terminal.id(job.id);
   if (options.watch === true) {
     if (options.json !== true) terminal.out(`submitted ${job.id}`);
     return await watch(context, job.id, options);
@@ -35,24 +37,25 @@ export interface PsOptions extends ServerOptions {
   readonly before?: string;
   readonly sort?: JobSort;
   readonly limit?: number;
+  readonly watch?: boolean;
 }
 
 export async function ps(context: Context, options: PsOptions): Promise<number> {
   const { terminal, signal } = context;
   const { state, label, text, since, before, sort, limit = 20 } = options;
   const client = await clientOf(context, options);
-  const page = await client.list(
-    {
-      limit,
-      state,
-      label,
-      ...(text === undefined ? {} : { text }),
-      ...(since === undefined ? {} : { createdAfter: timeOf('--since', since) }),
-      ...(before === undefined ? {} : { createdBefore: timeOf('--before', before) }),
-      ...(sort === undefined ? {} : { sort }),
-    },
-    { signal },
-  );
+  const query = {
+    limit,
+    state,
+    label,
+    ...(text === undefined ? {} : { text }),
+    ...(since === undefined ? {} : { createdAfter: timeOf('--since', since) }),
+    ...(before === undefined ? {} : { createdBefore: timeOf('--before', before) }),
+    ...(sort === undefined ? {} : { sort }),
+  };
+  if (options.watch === true) return await watchJobs(client, query, terminal, { signal, json: options.json === true });
+  const page = await client.list(query, { signal });
+  for (const { id } of page.items) terminal.id(id);
   if (options.json === true) terminal.out(JSON.stringify(page));
   else if (page.items.length === 0) terminal.out('no jobs');
   else {

@@ -6,6 +6,7 @@ import { formatTable } from '../output/table.js';
 export async function nodes(context: Context, options: ServerOptions): Promise<number> {
   const { terminal, signal } = context;
   const found = await (await clientOf(context, options)).nodes({ signal });
+  for (const { name } of found) terminal.id(name);
   if (options.json === true) terminal.out(JSON.stringify({ items: found }));
   else if (found.length === 0) terminal.out('no nodes: start a worker');
   else {

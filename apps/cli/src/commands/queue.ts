@@ -11,6 +11,7 @@ export async function queue(
   const { pool, limit } = options;
   const client = await clientOf(context, options);
   const page = await client.queue({ limit, ...(pool === undefined ? {} : { pool }) }, { signal });
+  for (const { jobId } of page.items) terminal.id(jobId);
   if (options.json === true) terminal.out(JSON.stringify(page));
   else if (page.items.length === 0) terminal.out('no jobs wait');
   else {

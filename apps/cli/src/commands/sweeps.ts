@@ -15,6 +15,7 @@ export async function submitSweep(
   const spec = await readSweepFile(file, options.set);
   const client = await clientOf(context, options);
   const sweep = await client.sweeps.submit(spec, { signal });
+  terminal.id(sweep.id);
   if (options.watch === true) {
     if (options.json !== true) terminal.out(`submitted ${sweep.id}`);
     return await watchOne(context, sweep.id, options);
@@ -32,6 +33,7 @@ export async function listSweeps(
   const { state, limit } = options;
   const client = await clientOf(context, options);
   const page = await client.sweeps.list({ limit, ...(state === undefined ? {} : { state }) }, { signal });
+  for (const { id } of page.items) terminal.id(id);
   if (options.json === true) terminal.out(JSON.stringify(page));
   else if (page.items.length === 0) terminal.out('no sweeps');
   else {

@@ -71,6 +71,19 @@ it('keeps the status line below what is printed, and within the width of the ter
   expect(written()).toBe(`${clear}012345678${clear}hello\n012345678${clear}bye\n`);
 });
 
+it('updates a block of lines in place, and no line of it wraps', () => {
+  const { stream, written } = fakeTty(10);
+  const terminal = processTerminal(stream, stream);
+  terminal.block(['one', '0123456789abc']);
+  terminal.block(['two']);
+  terminal.block(undefined);
+  terminal.block(['below']);
+  const line = (text: string) => `\u001b[2K${text}\n`;
+  expect(written()).toBe(
+    `${line('one')}${line('012345678')}\u001b[J\u001b[2A${line('two')}\u001b[J${line('below')}\u001b[J`,
+  );
+});
+
 it('writes no status where no line can be updated', () => {
   const stream = new PassThrough();
   const terminal = processTerminal(stream as unknown as NodeJS.WriteStream, stream as unknown as NodeJS.WriteStream);

@@ -5,6 +5,7 @@ export class TextTerminal implements Terminal {
   readonly lines: string[] = [];
   readonly errors: string[] = [];
   readonly statuses: string[] = [];
+  readonly blocks: (readonly string[])[] = [];
   readonly isTty: boolean;
   readonly hasTrueColor: boolean;
   readonly columns = 100;
@@ -22,11 +23,17 @@ export class TextTerminal implements Terminal {
     this.lines.push(line);
   }
 
+  id(): void {}
+
   err(line: string): void {
     this.errors.push(line);
   }
 
   status(line: string | undefined): void {
     if (line !== undefined) this.statuses.push(line);
+  }
+
+  block(lines: readonly string[] | undefined): void {
+    if (lines !== undefined) this.blocks.push(lines);
   }
 }
