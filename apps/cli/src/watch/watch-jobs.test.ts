@@ -33,10 +33,10 @@ function job(id: string, changes: Partial<Job> = {}): Job {
 it('shows how far jobs are and how long they take still', () => {
   const queued = { state: 'queued', step: 0, totalSteps: null, latest: {} } as const;
   expect(jobTable([job('job-a'), job('job-b', queued)]).map((line) => line.replace(/ +\d+ s$/, ''))).toEqual([
-    'JOB    NAME  STATE    PROGRESS        STEP   LOSS  SAMPLES/S   ETA  AGE',
+    'JOB    NAME  STATE    PROGRESS        STEP   LOSS  SAMPLES/S  ETA   AGE',
     // 150 steps of 100 samples at 1,500 a second.
     'job-a  run   running  ███░░░░░░░░░  50/200  2.346      1,500  0:10',
-    'job-b  run   queued                    0/-      -          -     -',
+    'job-b  run   queued                    0/-      -          -  -',
   ]);
   expect(jobTable([])).toEqual(['no jobs']);
 });
