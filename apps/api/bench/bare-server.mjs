@@ -25,6 +25,7 @@ const view = (row) => ({
   totalSteps: row.total_steps,
   pauseStep: row.pause_step,
   latest: row.latest,
+  alarms: Object.values(row.alarms),
   restarts: { infrastructure: row.restarts_infrastructure, user: row.restarts_user },
   error: row.error,
   createdAt: time(row.created_at),
