@@ -16,6 +16,7 @@ import { readSafetensors, tensorFloats, tensorValues } from '@clipyard/tensor';
 import { builtTensorFlow, expectBitwise, referenceGroups, relativeDifference } from '@clipyard/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { evaluateRun } from './evaluate-run.js';
+import { readScalars } from './tensorboard/test-read-scalars.js';
 import { testRankStart } from './test-rank-start.js';
 import { train } from './train.js';
 
@@ -68,6 +69,7 @@ describe('a run', () => {
       worldSize = 1,
       spec = {},
       resume = [],
+      epoch = 1,
       teacher,
       stopAtCheckpoint,
       saveAfterStep,
@@ -78,6 +80,7 @@ describe('a run', () => {
       worldSize?: number;
       spec?: Partial<RunSpecInput>;
       resume?: CheckpointRecord[];
+      epoch?: number;
       /** What `loss.distill.from` names. */
       teacher?: CheckpointRecord;
       stopAtCheckpoint?: number;
@@ -133,6 +136,7 @@ describe('a run', () => {
               {
                 rank: group.rank,
                 worldSize,
+                epoch,
                 checkpoints: [...resume].sort((a, b) => b.step - a.step),
                 ...(teacher === undefined ? {} : { teacher }),
                 ...(pauseAt === undefined ? {} : { pauseAt }),
@@ -202,6 +206,23 @@ describe('a run', () => {
       'tokenizer.json',
     ];
     expect((await readdir(join(directory, 'runs', 'a', 'step-12'))).sort()).toEqual(names);
+  });
+
+  it('leaves its metrics as TensorBoard reads them, of a resumed run without the steps that it trained again', async () => {
+    const spec = { health: { everySteps: 2 } };
+    const first = await run('a', { spec, stopAtCheckpoint: 8 });
+    expect(first.finished).toBe(false);
+    const before = await readScalars(join(directory, 'runs', 'a', 'tensorboard'), 'loss');
+    const resume = first.checkpoints.filter(({ step }) => step <= 4);
+    const second = await run('a', { spec, resume, epoch: 2 });
+    const after = await readScalars(join(directory, 'runs', 'a', 'tensorboard'), 'loss');
+    const told = (outcome: Outcome, from: number) =>
+      outcome.reports.flatMap((report) =>
+        report.type === 'metrics' && report.step > from ? [[report.step, Math.fround(report.values.loss!)]] : [],
+      );
+    expect(before).toEqual(told(first, 0));
+    expect(after).toEqual([...before.filter(([step]) => step! <= 4), ...told(second, 4)]);
+    expect(after.at(-1)![0]).toBe(12);
   });
 
   it('tells the health of its batches every so many steps, the same on any number of ranks', async () => {

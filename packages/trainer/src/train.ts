@@ -8,6 +8,7 @@ import { startFrom } from './interchange/initial-weights.js';
 import { openRun, type RunParts } from './open-run.js';
 import { stepsOf } from './step/run-plan.js';
 import { StepMeter } from './step/step-meter.js';
+import { TensorBoardLog } from './tensorboard/tensorboard-log.js';
 import type { TrainDeps } from './train-deps.js';
 
 export interface TrainOptions {
@@ -46,6 +47,8 @@ class Run {
   private readonly writer: CheckpointWriter;
   private readonly meter: StepMeter;
   private readonly health: BatchHealth;
+  /** Of rank 0, once it is known where the attempt begins. */
+  private board: TensorBoardLog | undefined;
   /** The run ends after this step, though it is not finished. */
   private readonly pauseStep: number | null;
   /** Unusable samples that this rank has met. */
@@ -80,7 +83,11 @@ class Run {
     const { report, group } = this.deps;
     const { plan, state, trainData, specs } = this.parts;
     const startStep = await this.restore();
-    if (group.rank === 0) await this.removeOrphans(startStep);
+    if (group.rank === 0) {
+      await this.removeOrphans(startStep);
+      const { jobId, epoch } = this.start;
+      this.board = new TensorBoardLog(this.deps, { jobId, epoch, startStep });
+    }
     const parameters = parameterCount(specs);
     report({
       type: 'plan',
@@ -117,6 +124,7 @@ class Run {
   async close(): Promise<void> {
     const { loader, trainData, evalData, evaluator } = this.parts;
     await this.writer.abandon();
+    await this.board?.close();
     await evaluator?.dispose();
     await loader.close();
     await trainData.close();
@@ -175,7 +183,9 @@ class Run {
       'rank/communicate_ms': speed['time/communicate_ms'] ?? 0,
     };
     const all = plan.rank === 0 ? { ...values, ...speed, ...own, 'data/bad_samples': badSamples } : own;
-    this.deps.report({ type: 'metrics', step: finished, at: Date.now(), values: all });
+    const at = Date.now();
+    this.deps.report({ type: 'metrics', step: finished, at, values: all });
+    this.board?.add({ at, step: finished, values: all });
   }
 
   /** What ranks do together between two steps. True when they agreed to stop. */
@@ -207,6 +217,7 @@ class Run {
       const { state, averaged } = this.parts;
       await averaged?.gather(this.deps.group, { signal: NEVER });
       const position = finished * plan.globalBatch;
+      this.board?.flush();
       this.writer.begin(state, averaged, { step: finished, position, metrics: { ...this.latest } });
     }
     if (!stopping || last) return false;
@@ -230,6 +241,7 @@ class Run {
     const { values, results, samples } = await this.meter.pause(() => evaluator.run(final, NEVER));
     Object.assign(this.latest, values);
     if (group.rank === 0) report({ type: 'evaluation', step, final, values, results, samples });
+    this.board?.add({ at: Date.now(), step, values });
     report({ type: 'state', state: 'training' });
   }
 
