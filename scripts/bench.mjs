@@ -1,6 +1,4 @@
 #!/usr/bin/env node
-/** `npm run bench -- NAME [ARGUMENTS]`: sets up what has changed, then runs <app or package>/bench/NAME.bench.mjs. */
-
 /** `npm run bench -- NAME [ARGUMENTS]`: sets up what has changed, then runs <package or app>/bench/NAME.bench.mjs. */
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
@@ -31,11 +29,6 @@ afterSetup(async (root) => {
 /** Benchmarks by name. */
 function findBenches(root) {
   const benches = new Map();
-  for (const entry of ['apps', 'packages'].flatMap((folder) =>
-    readdirSync(join(root, folder)).map((name) => join(folder, name)),
-  )) {
-    const folder = join(root, entry, 'bench');
-
   const workspaces = ['packages', 'apps'].flatMap((kind) =>
     readdirSync(join(root, kind)).map((entry) => join(root, kind, entry)),
   );
