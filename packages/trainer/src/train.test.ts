@@ -210,19 +210,14 @@ describe('a run', () => {
 
   it('leaves its metrics as TensorBoard reads them, of a resumed run without the steps that it trained again', async () => {
     const spec = { health: { everySteps: 2 } };
+    const read = () => readScalars(join(directory, 'runs', 'a', 'tensorboard'), 'loss');
     const first = await run('a', { spec, stopAtCheckpoint: 8 });
-    expect(first.finished).toBe(false);
-    const before = await readScalars(join(directory, 'runs', 'a', 'tensorboard'), 'loss');
-    const resume = first.checkpoints.filter(({ step }) => step <= 4);
-    const second = await run('a', { spec, resume, epoch: 2 });
-    const after = await readScalars(join(directory, 'runs', 'a', 'tensorboard'), 'loss');
-    const told = (outcome: Outcome, from: number) =>
-      outcome.reports.flatMap((report) =>
-        report.type === 'metrics' && report.step > from ? [[report.step, Math.fround(report.values.loss!)]] : [],
-      );
-    expect(before).toEqual(told(first, 0));
-    expect(after).toEqual([...before.filter(([step]) => step! <= 4), ...told(second, 4)]);
-    expect(after.at(-1)![0]).toBe(12);
+    const before = await read();
+    const second = await run('a', { spec, resume: first.checkpoints.filter(({ step }) => step <= 4), epoch: 2 });
+    const told = ({ reports }: Outcome) =>
+      reports.flatMap((r) => (r.type === 'metrics' ? [[r.step, Math.fround(r.values.loss!)]] : []));
+    expect(before).toEqual(told(first));
+    expect(await read()).toEqual([...before.filter(([step]) => step <= 4), ...told(second)]);
   });
 
   it('tells the health of its batches every so many steps, the same on any number of ranks', async () => {
