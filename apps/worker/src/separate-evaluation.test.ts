@@ -84,5 +84,5 @@ it('finds bit for bit what the run itself would have found at these steps, thoug
     if (name.startsWith('eval/')) expect(other!.latest[name], name).toBe(value);
   // What was only kept to be evaluated is gone.
   const folder = join(servers.home, 'storage', 'runs', separate);
-  await expect.poll(() => readdir(folder), { timeout: PATIENCE_MS }).toEqual(['step-24']);
+  await expect.poll(() => readdir(folder), { timeout: PATIENCE_MS }).toEqual(['step-24', 'tensorboard']);
 });
